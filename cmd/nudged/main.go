@@ -1,0 +1,77 @@
+// Command nudged is an event-streaming trigger processor: it reads what users do
+// from Kafka and decides, per user and at the right moment, whether to nudge.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes.
+const (
+	exitProblems = 1
+	exitUsage    = 2
+)
+
+// usageError is wrong use of a command.
+type usageError struct{ error }
+
+// errReported ends with problems that have been printed already.
+var errReported = errors.New("problems were found")
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(execute(ctx, os.Args[1:]))
+}
+
+func execute(ctx context.Context, args []string) int {
+	root := &cobra.Command{
+		Use:           "nudged",
+		Short:         "Decide per user, exactly once and on time, whether to nudge",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
+	})
+	root.AddCommand(runCommand(), checkCommand(), backtestCommand(), produceCommand(), demoCommand(), versionCommand())
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	var usage usageError
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errReported):
+		return exitProblems
+	case errors.As(err, &usage):
+		fmt.Fprintln(os.Stderr, "nudged:", err)
+		return exitUsage
+	}
+	fmt.Fprintln(os.Stderr, "nudged:", err)
+	if isUnknownCommand(err) {
+		return exitUsage
+	}
+	return exitProblems
+}
+
+func isUnknownCommand(err error) bool {
+	return len(err.Error()) > 15 && err.Error()[:15] == "unknown command"
+}
+
+// arguments makes wrong numbers of arguments wrong use.
+func arguments(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if err := check(c, args); err != nil {
+			return usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
+		}
+		return nil
+	}
+}

@@ -1,0 +1,262 @@
+// Package app wires configuration into running processes. It decides nothing
+// itself.
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/nudged/nudged/internal/config"
+	"github.com/nudged/nudged/internal/decode"
+	"github.com/nudged/nudged/processor"
+	"github.com/nudged/nudged/processor/kafka"
+	"github.com/nudged/nudged/processor/redis"
+	"github.com/nudged/nudged/rules/rulefile"
+	"github.com/nudged/nudged/sinks"
+	sinkkafka "github.com/nudged/nudged/sinks/kafka"
+	"github.com/nudged/nudged/sinks/stdout"
+)
+
+// Daemon is a configured process.
+type Daemon struct {
+	Config config.Config
+	Logger *slog.Logger
+	// Stdout is where the stdout sink writes.
+	Stdout io.Writer
+	// Now reads the wall clock; nil: the machine's. The demo runs a faster one.
+	Now func() int64
+	// Ready, if not nil, is called once with what the process can tell of
+	// itself.
+	Ready func(*processor.Processor, *processor.Counters)
+}
+
+// Run runs until ctx ends, then finishes what is under way. With stop_at_end it
+// returns when every partition is committed up to the end it had at the start.
+func (d *Daemon) Run(ctx context.Context) error {
+	c := &d.Config
+	set, err := rulefile.Load(c.Rules)
+	if err != nil {
+		return err
+	}
+	kcfg, err := d.kafkaConfig()
+	if err != nil {
+		return err
+	}
+	topology, err := kafka.Describe(ctx, &kcfg)
+	if err != nil {
+		return err
+	}
+	endpoint, err := redisEndpoint(&c.Redis)
+	if err != nil {
+		return err
+	}
+	client, err := redis.Connect(endpoint)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	if err := redis.CheckPolicy(ctx, client); err != nil {
+		return err
+	}
+	store, err := redis.New(client, redis.Options{Group: c.Kafka.Group, UserBuckets: c.Redis.UserBuckets})
+	if err != nil {
+		return err
+	}
+	source, err := kafka.NewSource(kcfg)
+	if err != nil {
+		return err
+	}
+	partitions := 0
+	var inputs []processor.TopicPartition
+	for _, topic := range c.Kafka.Topics.Events {
+		for p := range topology.Partitions(topic) {
+			inputs = append(inputs, processor.TopicPartition{Topic: topic, Partition: p})
+			partitions++
+		}
+	}
+	var targets map[processor.TopicPartition]int64
+	if c.StopAtEnd {
+		if targets, err = source.Ends(ctx, inputs); err != nil {
+			return err
+		}
+	}
+	group := kafka.NewGroup(kcfg, topology)
+	counters := &processor.Counters{}
+	now := d.Now
+	if now == nil {
+		now = func() int64 { return time.Now().UnixMilli() }
+	}
+	pr := processor.New(processor.Config{
+		Settings: processor.Settings{
+			Group: c.Kafka.Group, Claimer: randomHex(4), Set: set,
+			NewDecoder: func() processor.Decoder { return decode.New(set, c.Input) },
+			Store:      store,
+			Layout: sinkkafka.Layout{
+				Sends: c.Kafka.Topics.Sends, Decisions: c.Kafka.Topics.Decisions, DeadLetters: c.Kafka.Topics.DeadLetters,
+				SendPartitions:       topology.Partitions(c.Kafka.Topics.Sends),
+				DecisionPartitions:   topology.Partitions(c.Kafka.Topics.Decisions),
+				DeadLetterPartitions: topology.Partitions(c.Kafka.Topics.DeadLetters),
+			},
+			EventClock: c.Clock == "event",
+			MaxAhead:   time.Duration(c.MaxAhead).Milliseconds(),
+			MaxEvent:   c.MaxEventBytes,
+			Decisions:  decisionLevels[c.Decisions],
+			CacheBytes: c.CacheBytes / partitions,
+			BatchUsers: 20_000, BatchBytes: 8 << 20, OutboxLimit: 4,
+			Counters: counters,
+			Trouble: func(tp processor.TopicPartition, what string, err error) {
+				d.Logger.Warn("redis call is repeated", "partition", tp.String(), "call", what, "error", err.Error())
+			},
+		},
+		Log: group, Source: source, Sinks: d.sinks(), Logger: d.Logger, Now: now,
+		StartLatest:    c.Kafka.Start == "latest",
+		CommitInterval: time.Duration(c.CommitInterval),
+		SendGap:        min(20*time.Millisecond, time.Duration(c.CommitInterval)),
+		BacklogGap:     max(500*time.Millisecond, time.Duration(c.CommitInterval)),
+		FlushGap:       5 * time.Millisecond, BatchAge: time.Second, FiresPerBatch: 5000,
+		Targets: targets,
+	})
+	return d.serve(ctx, pr, counters, source, group, targets)
+}
+
+var decisionLevels = map[string]processor.DecisionLevel{
+	"fires": processor.DecisionsFires, "all": processor.DecisionsAll, "none": processor.DecisionsNone,
+}
+
+// stopTimeout is how long a graceful stop may take before it is cut short, which
+// loses nothing.
+const stopTimeout = 8 * time.Second
+
+// serve runs the parts and stops them in order.
+func (d *Daemon) serve(ctx context.Context, pr *processor.Processor, counters *processor.Counters,
+	source *kafka.Source, group *kafka.Group, targets map[processor.TopicPartition]int64,
+) error {
+	web, err := d.listen(pr)
+	if err != nil {
+		return err
+	}
+	defer web.close()
+	// The parts outlive ctx: they are stopped in order once it ends.
+	parts, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	wg.Go(func() { source.Run(parts, pr) })
+	if err := group.Join(pr); err != nil {
+		return err
+	}
+	defer group.Leave()
+	wg.Go(func() { group.Watch(parts) })
+	ended := make(chan error, 1)
+	wg.Go(func() { ended <- pr.Run(parts) })
+	if d.Ready != nil {
+		d.Ready(pr, counters)
+	}
+	done := make(chan error, 1)
+	if targets != nil {
+		wg.Go(func() { done <- waitCommitted(parts, group, pr, targets) })
+	}
+	select {
+	case err := <-ended:
+		return err
+	case err := <-done:
+		if err != nil {
+			return err
+		}
+	case <-ctx.Done():
+		d.Logger.Info("stopping")
+	}
+	finish, stop := context.WithTimeout(parts, stopTimeout)
+	defer stop()
+	if err := pr.Finish(finish); err != nil {
+		d.Logger.Warn("the stop was cut short; the next start goes on from there", "error", err.Error())
+	}
+	cancel()
+	return <-ended
+}
+
+// waitCommitted returns once the group has committed every partition up to its
+// target, whichever process owns it, or once a partition has stopped.
+func waitCommitted(ctx context.Context, group *kafka.Group, pr *processor.Processor, targets map[processor.TopicPartition]int64) error {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+		var stopped []error
+		for _, s := range pr.Status() {
+			if s.Stopped != nil {
+				stopped = append(stopped, s.Stopped)
+			}
+		}
+		if len(stopped) > 0 {
+			return errors.Join(stopped...)
+		}
+		if !pr.AtTargets() {
+			continue // ours first: asking costs the broker something
+		}
+		committed, err := group.CommittedAll(ctx)
+		if err != nil {
+			continue // asked again
+		}
+		reached := true
+		for tp, target := range targets {
+			// A partition without records is never committed beyond its claim.
+			at, ok := committed[tp]
+			reached = reached && ok && at >= target
+		}
+		if reached {
+			return nil
+		}
+	}
+}
+
+func (d *Daemon) sinks() []sinks.Sink {
+	var out []sinks.Sink
+	for _, s := range d.Config.Sinks {
+		if s.Stdout != nil {
+			out = append(out, stdout.New(d.Stdout))
+		}
+	}
+	return out
+}
+
+func (d *Daemon) kafkaConfig() (kafka.Config, error) {
+	k := &d.Config.Kafka
+	opts, err := KafkaOptions(k)
+	if err != nil {
+		return kafka.Config{}, err
+	}
+	id := k.TransactionalID
+	if id == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			host = "host"
+		}
+		id = fmt.Sprintf("%s-%s-%s", k.Group, host, randomHex(6))
+	}
+	return kafka.Config{
+		Brokers: config.Strings(k.Brokers), Group: k.Group, Events: k.Topics.Events,
+		Sends: k.Topics.Sends, Decisions: k.Topics.Decisions, DeadLetters: k.Topics.DeadLetters,
+		TransactionalID: id, TransactionTimeout: time.Duration(k.TransactionTimeout), SessionTimeout: time.Duration(k.SessionTimeout),
+		Options: opts, Logger: d.Logger,
+	}, nil
+}
+
+func randomHex(bytes int) string {
+	b := make([]byte, bytes)
+	rand.Read(b)
+	return hex.EncodeToString(b)
+}

@@ -1,0 +1,202 @@
+package processor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// claimRequest is a worker's wish to own its partition.
+type claimRequest struct {
+	input TopicPartition
+	reply chan claimReply
+}
+
+type claimReply struct {
+	partition *Partition
+	err       error
+}
+
+// gatherClaims is how long the first claim waits for others, so that all
+// partitions just assigned share one transaction.
+const gatherClaims = 20 * time.Millisecond
+
+// claimLoop answers claims until the context ends.
+func (pr *Processor) claimLoop(ctx context.Context) {
+	for {
+		var reqs []claimRequest
+		select {
+		case <-ctx.Done():
+			return
+		case r := <-pr.claims:
+			reqs = append(reqs, r)
+		}
+		gather := time.After(gatherClaims)
+		for gathering := true; gathering; {
+			select {
+			case r := <-pr.claims:
+				reqs = append(reqs, r)
+			case <-gather:
+				gathering = false
+			}
+		}
+		pr.claim(ctx, reqs)
+	}
+}
+
+// claiming is one partition on its way through a claim.
+type claiming struct {
+	claimRequest
+	finding finding
+	stands  standing
+	commit  Position // K as the claim commits it
+}
+
+// claim carries out the protocol's claim for all requests and answers each.
+func (pr *Processor) claim(ctx context.Context, reqs []claimRequest) {
+	pr.txn.Lock()
+	defer pr.txn.Unlock()
+	answer := func(r claimRequest, p *Partition, err error) { r.reply <- claimReply{p, err} }
+	tps := make([]TopicPartition, len(reqs))
+	for i, r := range reqs {
+		tps[i] = r.input
+	}
+	kafka, err := pr.cfg.Log.Inspect(ctx, tps)
+	if err != nil {
+		for _, r := range reqs {
+			answer(r, nil, fmt.Errorf("read the committed offset of %s: %w", r.input, err))
+		}
+		return
+	}
+	var going []*claiming
+	var pubs []*Publication
+	for _, r := range reqs {
+		c := &claiming{claimRequest: r}
+		if err := pr.judge(ctx, c, kafka[r.input]); err != nil {
+			answer(r, nil, err)
+			continue
+		}
+		going = append(going, c)
+		pubs = append(pubs, &Publication{Input: r.input, Commit: c.commit})
+	}
+	if len(going) == 0 {
+		return
+	}
+	// Only this makes the epochs valid: the group's coordinator refuses it from
+	// whoever does not own the partitions.
+	if err := pr.cfg.Log.Publish(ctx, pubs); err != nil {
+		for _, c := range going {
+			answer(c.claimRequest, nil, fmt.Errorf("claim %s: %w", c.input, err))
+		}
+		return
+	}
+	for _, c := range going {
+		p, err := pr.take(ctx, c)
+		answer(c.claimRequest, p, err)
+	}
+}
+
+// judge reads R and tells where the partition stands, before anything is
+// written: a claim would overwrite the traces.
+func (pr *Processor) judge(ctx context.Context, c *claiming, kafka Inspection) error {
+	r, err := pr.cfg.Store.Peek(ctx, c.input)
+	if err != nil {
+		return fmt.Errorf("read the stored header of %s: %w", c.input, err)
+	}
+	c.finding = finding{
+		input: c.input, group: pr.cfg.Group, id: pr.identity(kafka), kafka: kafka, r: r,
+		evidence: func() (bool, error) { return pr.cfg.Log.HasEvidence(ctx, c.input) },
+	}
+	if err := c.finding.readPosition(); err != nil {
+		return err
+	}
+	if c.stands, err = c.finding.judge(); err != nil {
+		return err
+	}
+	if c.finding.k != nil {
+		c.commit = *c.finding.k
+	} else {
+		base := kafka.Start
+		if pr.cfg.StartLatest {
+			base = kafka.End
+		}
+		c.commit = Position{TopicID: kafka.TopicID, Offset: base, Base: base, Counts: kafka.Counts}
+	}
+	epoch := max(c.commit.Epoch+1, pr.cfg.Now())
+	if r != nil {
+		epoch = max(epoch, r.Epoch+1)
+	}
+	c.commit.Epoch, c.commit.Claimer = epoch, pr.cfg.Claimer
+	return nil
+}
+
+// identity is what a stored header must say it belongs to.
+func (pr *Processor) identity(kafka Inspection) string {
+	return fmt.Sprintf("%s %s %d", pr.cfg.Group, kafka.TopicID, kafka.Counts.Input)
+}
+
+// take claims the partition in the store and opens it.
+func (pr *Processor) take(ctx context.Context, c *claiming) (*Partition, error) {
+	names := map[uint32]string{}
+	for id, name := range pr.cfg.Set.Names() {
+		names[uint32(id)] = name
+	}
+	claimed, err := pr.cfg.Store.Claim(ctx, c.input, Claim{
+		ID: c.finding.id, Epoch: c.commit.Epoch, Claimer: pr.cfg.Claimer, Base: c.commit.Base, Names: names,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("claim %s under epoch %d: %w", c.input, c.commit.Epoch, err)
+	}
+	if claimed.Header.Wiping {
+		if err := pr.cfg.Store.Wipe(ctx, c.input, c.commit.Epoch); err != nil {
+			return nil, fmt.Errorf("empty what is left of %s: %w", c.input, err)
+		}
+		h, err := pr.cfg.Store.Peek(ctx, c.input)
+		if err != nil {
+			return nil, fmt.Errorf("read the stored header of %s: %w", c.input, err)
+		}
+		if h == nil || h.Epoch != c.commit.Epoch || h.Wiping {
+			return nil, fmt.Errorf("claim %s: %w", c.input, ErrLost)
+		}
+		claimed.Header, claimed.Buckets, claimed.Outbox = *h, nil, nil
+	}
+	claimed.Header.Evidence = c.finding.kafka.Evidence
+	p := openPartition(pr.settings(), c.input, claimed, c.commit)
+	if c.stands == standsAhead {
+		if err := p.adopt(claimed); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+var errOutboxGap = errors.New("the outbox lacks a batch that is not published yet: Redis was changed by hand")
+
+// adopt puts the batches that Redis holds beyond Kafka up for publication, as
+// they stand.
+func (p *Partition) adopt(c *Claimed) error {
+	h := handed{seq: c.Header.Seq}
+	newest := int64(0)
+	for _, entry := range c.Outbox {
+		if entry.Seq <= p.published {
+			continue
+		}
+		records, err := DecodeOutbox(entry.Records)
+		if err != nil {
+			return p.stop(fmt.Sprintf("outbox entry %d cannot be read: %v", entry.Seq, err))
+		}
+		h.records = append(h.records, records...)
+		newest = entry.Seq
+	}
+	if c.Header.Last > p.published && newest < c.Header.Last {
+		return p.stop(errOutboxGap.Error())
+	}
+	p.hand(h.seq, h.records, c.Header)
+	return nil
+}
+
+func (p *Partition) stop(reason string) error {
+	return &StopError{Input: p.input, Group: p.cfg.Group, Reason: reason,
+		Wayout: "Restore Redis from a backup, or start over under a new group with new send and decision topics"}
+}

@@ -1,0 +1,214 @@
+package processor
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/nudged/nudged/sinks"
+)
+
+// Open reports whether the open batch has anything to write.
+func (p *Partition) Open() bool { return p.wrote }
+
+// Flush closes the open batch with one atomic write to the store and hands its
+// records to the publisher. ErrFenced and ErrLost mean that the partition must
+// be recovered; after any other error than the context's it cannot go on.
+func (p *Partition) Flush(ctx context.Context) error {
+	if !p.wrote {
+		return nil
+	}
+	seq := p.head.Seq + 1
+	b := Batch{Epoch: p.head.Epoch, Version: p.head.Version, Next: p.head}
+	next := &b.Next
+	next.Seq, next.Offset, next.Clock = seq, p.offset, p.clock
+	next.History = p.head.History.With(p.head.Epoch, seq)
+	next.Version++
+	records, evidence := p.out.close(p.head.Epoch, seq, p.head.Last)
+	if evidence {
+		next.Last = seq
+	}
+	if len(records) > 0 {
+		b.Outbox = &OutboxEntry{Seq: seq, Records: EncodeOutbox(records)}
+	}
+	b.Published, next.Evidence = p.settled()
+	p.writeStates(&b)
+	b.Done = p.timers.over(p.clock)
+
+	err := p.retry(ctx, "write batch", func() error { return p.cfg.Store.Write(ctx, p.input, &b) })
+	if err != nil {
+		return err
+	}
+	for _, done := range b.Done {
+		delete(p.timers.buckets, done)
+	}
+	p.head = b.Next
+	p.wrote = false
+	p.putAway()
+	p.count.batches++
+	p.count.written += int64(len(b.States))
+	p.count.addTo(p.cfg.Counters)
+	p.hand(seq, records, p.head)
+	return nil
+}
+
+// writeStates encodes the changed states into the cache and the batch, and
+// indexes what they have pending.
+func (p *Partition) writeStates(b *Batch) {
+	byBucket := map[Bucket]int{}
+	p.encoded = p.encoded[:0]
+	type span struct {
+		user     string
+		from, to int
+	}
+	spans := make([]span, 0, len(p.working))
+	for _, e := range p.working {
+		if !e.dirty {
+			continue
+		}
+		if e.index {
+			p.indexPending(e, b, byBucket)
+		}
+		from := len(p.encoded)
+		p.encoded = e.st.Append(p.encoded, p.set)
+		spans = append(spans, span{e.user, from, len(p.encoded)})
+	}
+	b.States = make([]StateWrite, len(spans))
+	for i, s := range spans {
+		state := p.encoded[s.from:s.to:s.to]
+		p.cache.put(s.user, state)
+		b.States[i] = StateWrite{s.user, state}
+	}
+	// Known to be new and left untouched, or read only: the cache keeps what it has.
+}
+
+// indexPending gives the user's next due time an index entry, unless one that
+// comes up earlier is still to come.
+func (p *Partition) indexPending(e *entry, b *Batch, byBucket map[Bucket]int) {
+	due, ok := e.st.NextDue()
+	if !ok {
+		return
+	}
+	if h := e.st.TimerHint(); h > p.clock && h <= due {
+		return
+	}
+	at := second(due)
+	bucket := bucketFor(at, p.clock)
+	i, ok := byBucket[bucket]
+	if !ok {
+		i = len(b.Timers)
+		byBucket[bucket] = i
+		loaded, exists := p.timers.buckets[bucket]
+		b.Timers = append(b.Timers, TimerWrite{Bucket: bucket, New: !exists})
+		p.timers.buckets[bucket] = loaded || !exists && bucket.Start <= p.timers.horizon
+	}
+	b.Timers[i].Entries = append(b.Timers[i].Entries, TimerEntry{At: at, User: e.user})
+	e.st.SetTimerHint(at)
+	p.pushPending(e)
+}
+
+// retry repeats a call to the store until there is an answer. The call is
+// repeated as it is: its outcome may be that it was carried out.
+func (p *Partition) retry(ctx context.Context, what string, call func() error) error {
+	wait := backoff.NewExponentialBackOff()
+	wait.InitialInterval = 20 * time.Millisecond
+	wait.MaxInterval = 2 * time.Second
+	for {
+		err := call()
+		switch {
+		case err == nil, errors.Is(err, ErrFenced), errors.Is(err, ErrLost), errors.Is(err, ErrIdentity):
+			return err
+		case ctx.Err() != nil:
+			return ctx.Err()
+		}
+		p.cfg.Counters.StoreErrors.Add(1)
+		p.cfg.Trouble(p.input, what, err)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait.NextBackOff()):
+		}
+	}
+}
+
+// publishing is the side of a partition that the publisher sees. It is shared
+// between the worker and the publisher.
+type publishing struct {
+	mu        sync.Mutex
+	base      Position // identity, base and claim; the rest is per batch
+	queue     []*handed
+	published int64
+	evidence  Evidence
+}
+
+// handed is a batch that is written and waits to be published.
+type handed struct {
+	seq     int64
+	records []sinks.Record
+	commit  Position
+}
+
+func (s *publishing) init(base Position, h Header) {
+	s.base = base
+	s.published = base.Seq
+	s.evidence = h.Evidence
+}
+
+// settled returns what a batch tells the store: the newest published seq, and
+// from where on the records of later ones lie.
+func (s *publishing) settled() (int64, Evidence) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.published, s.evidence
+}
+
+// hand gives a written batch to the publisher. h is the header after it.
+func (s *publishing) hand(seq int64, records []sinks.Record, h Header) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k := s.base
+	k.Offset, k.Seq, k.History, k.Last, k.Clock = h.Offset, seq, h.History, h.Last, h.Clock
+	s.queue = append(s.queue, &handed{seq, records, k})
+}
+
+// Pending returns what is written and not published, as one publication, nil if
+// there is nothing. It stays pending until Settle.
+func (s *publishing) Pending() *Publication {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.queue) == 0 {
+		return nil
+	}
+	pub := &Publication{Commit: s.queue[len(s.queue)-1].commit}
+	for _, h := range s.queue {
+		pub.Records = append(pub.Records, h.records...)
+	}
+	return pub
+}
+
+// Unpublished is the number of batches that are written and not published, and
+// whether any of them has records.
+func (s *publishing) Unpublished() (batches int, records bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, h := range s.queue {
+		records = records || len(h.records) > 0
+	}
+	return len(s.queue), records
+}
+
+// Settle notes that the publication is visible.
+func (s *publishing) Settle(pub *Publication) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.published = pub.Commit.Seq
+	for len(s.queue) > 0 && s.queue[0].seq <= s.published {
+		s.queue[0] = nil
+		s.queue = s.queue[1:]
+	}
+	s.evidence.SendOffset = max(s.evidence.SendOffset, pub.AckedSend)
+	s.evidence.DecisionOffset = max(s.evidence.DecisionOffset, pub.AckedDecision)
+}

@@ -1,0 +1,106 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/plugin/kslog"
+)
+
+// Config says how to reach Kafka and which topics to use.
+type Config struct {
+	Brokers                       []string
+	Group                         string
+	Events                        []string // input topics
+	Sends, Decisions, DeadLetters string
+	// TransactionalID is unique to the process.
+	TransactionalID string
+	// TransactionTimeout must be below SessionTimeout: the next owner of a
+	// killed process waits for it.
+	TransactionTimeout, SessionTimeout time.Duration
+	// Options are TLS, SASL and whatever else the configuration asks for.
+	Options []kgo.Opt
+	Logger  *slog.Logger
+}
+
+// common are the options of every client.
+func (c *Config) common(role string) []kgo.Opt {
+	opts := []kgo.Opt{
+		kgo.SeedBrokers(c.Brokers...),
+		kgo.ClientID("nudged-" + role),
+		// A transaction that begins right after another ends may be told
+		// CONCURRENT_TRANSACTIONS; the retry waits for a metadata update.
+		kgo.MetadataMinAge(50 * time.Millisecond),
+		kgo.WithLogger(kslog.New(quiet(c.Logger))),
+	}
+	return append(opts, c.Options...)
+}
+
+// quiet lets through what an operator should see of the Kafka client: errors.
+func quiet(l *slog.Logger) *slog.Logger { return slog.New(errorsOnly{l.Handler()}) }
+
+type errorsOnly struct{ slog.Handler }
+
+func (h errorsOnly) Enabled(ctx context.Context, l slog.Level) bool {
+	return l >= slog.LevelError && h.Handler.Enabled(ctx, l)
+}
+func (h errorsOnly) WithAttrs(a []slog.Attr) slog.Handler { return errorsOnly{h.Handler.WithAttrs(a)} }
+func (h errorsOnly) WithGroup(n string) slog.Handler      { return errorsOnly{h.Handler.WithGroup(n)} }
+
+// Topology is what the topics look like.
+type Topology struct {
+	ClusterID string
+	topicIDs  map[string]string
+	counts    map[string]int32
+}
+
+// Partitions returns the number of partitions of a topic.
+func (t *Topology) Partitions(topic string) int32 { return t.counts[topic] }
+
+// Describe reads the topics. A topic that is missing is an error that says how
+// to create it.
+func Describe(ctx context.Context, c *Config) (*Topology, error) {
+	cl, err := kgo.NewClient(c.common("admin")...)
+	if err != nil {
+		return nil, fmt.Errorf("kafka client: %w", err)
+	}
+	defer cl.Close()
+	return describe(ctx, cl, c)
+}
+
+func describe(ctx context.Context, cl *kgo.Client, c *Config) (*Topology, error) {
+	topics := append(append([]string{}, c.Events...), c.Sends, c.Decisions, c.DeadLetters)
+	m, err := kadm.NewClient(cl).Metadata(ctx, topics...)
+	if err != nil {
+		return nil, fmt.Errorf("kafka at %s cannot be reached: %w; check kafka.brokers, tls and sasl", strings.Join(c.Brokers, ","), err)
+	}
+	t := &Topology{ClusterID: m.Cluster, topicIDs: map[string]string{}, counts: map[string]int32{}}
+	var problems []error
+	for _, name := range topics {
+		d, ok := m.Topics[name]
+		switch {
+		case !ok || d.Err != nil && len(d.Partitions) == 0:
+			problems = append(problems, fmt.Errorf("topic %q cannot be used (%v): create it, for example with kafka-topics.sh --bootstrap-server %s --create --topic %s --partitions 12",
+				name, d.Err, c.Brokers[0], name))
+		default:
+			t.topicIDs[name] = d.ID.String()
+			t.counts[name] = int32(len(d.Partitions))
+		}
+	}
+	return t, errors.Join(problems...)
+}
+
+// inputID is the identity of an input topic: its id, and the cluster.
+func (t *Topology) inputID(topic string) string {
+	cluster := t.ClusterID
+	if len(cluster) > 8 {
+		cluster = cluster[:8]
+	}
+	return t.topicIDs[topic] + "." + cluster
+}

@@ -1,0 +1,306 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/nudged/nudged/processor"
+	"github.com/nudged/nudged/sinks"
+)
+
+// Partitions hears of what the group gives and takes.
+type Partitions interface {
+	Assign([]processor.TopicPartition)
+	// Revoke returns once nothing of the partitions runs any more.
+	Revoke([]processor.TopicPartition)
+}
+
+// Group is this process's membership in the consumer group and its one
+// transactional producer. It implements processor.Log.
+type Group struct {
+	cfg      Config
+	topology *Topology
+	parts    Partitions
+	joined   chan struct{} // closed once session is set
+	session  *kgo.GroupTransactSession
+
+	mu    sync.Mutex
+	owned map[processor.TopicPartition]bool
+	// revoked: the session would abort the next transaction because of a
+	// revocation that its partitions have nothing to do with.
+	revoked bool
+}
+
+// NewGroup returns the membership of a process, not joined yet.
+func NewGroup(cfg Config, topology *Topology) *Group {
+	return &Group{cfg: cfg, topology: topology, owned: map[processor.TopicPartition]bool{}, joined: make(chan struct{})}
+}
+
+// Join enters the group. Assignments go to parts from now on.
+func (g *Group) Join(parts Partitions) error {
+	g.parts = parts
+	cfg := &g.cfg
+	opts := append(cfg.common("group"),
+		kgo.ConsumerGroup(cfg.Group),
+		kgo.ConsumeTopics(cfg.Events...),
+		kgo.Balancers(&watchedBalancer{kgo.CooperativeStickyBalancer(), g.keepOnly}),
+		kgo.SessionTimeout(cfg.SessionTimeout),
+		kgo.HeartbeatInterval(min(cfg.SessionTimeout/4, 3*time.Second)),
+		kgo.RequireStableFetchOffsets(),
+		kgo.OnPartitionsAssigned(g.onAssigned),
+		kgo.OnPartitionsRevoked(g.onRevoked),
+		kgo.OnPartitionsLost(g.onRevoked),
+		kgo.TransactionalID(cfg.TransactionalID),
+		kgo.TransactionTimeout(cfg.TransactionTimeout),
+		kgo.RecordDeliveryTimeout(cfg.TransactionTimeout),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.MaxBufferedRecords(1<<20),
+		// Records are produced in one go and flushed: waiting makes few, large
+		// requests of them.
+		kgo.ProducerLinger(5*time.Millisecond),
+	)
+	session, err := kgo.NewGroupTransactSession(opts...)
+	if err != nil {
+		return fmt.Errorf("kafka client: %w", err)
+	}
+	session.Client().PauseFetchTopics(cfg.Events...)
+	g.session = session
+	close(g.joined)
+	return nil
+}
+
+// cl returns the group's client. Callbacks may come before Join has returned.
+func (g *Group) cl() *kgo.Client {
+	<-g.joined
+	return g.session.Client()
+}
+
+// Watch reports errors of the membership until ctx ends. Records never come
+// this way.
+func (g *Group) Watch(ctx context.Context) {
+	for ctx.Err() == nil {
+		fetches := g.session.PollFetches(ctx)
+		if fetches.IsClientClosed() {
+			return
+		}
+		for _, e := range fetches.Errors() {
+			if ctx.Err() == nil && !errors.Is(e.Err, context.Canceled) {
+				g.cfg.Logger.Warn("consumer group", "group", g.cfg.Group, "error", e.Err.Error())
+			}
+		}
+	}
+}
+
+// Leave leaves the group and closes the clients.
+func (g *Group) Leave() { g.session.Close() }
+
+func flatten(m map[string][]int32) []processor.TopicPartition {
+	var out []processor.TopicPartition
+	for t, ps := range m {
+		for _, p := range ps {
+			out = append(out, processor.TopicPartition{Topic: t, Partition: p})
+		}
+	}
+	return out
+}
+
+func (g *Group) onAssigned(_ context.Context, _ *kgo.Client, added map[string][]int32) {
+	tps := flatten(added)
+	g.mu.Lock()
+	for _, tp := range tps {
+		g.owned[tp] = true
+	}
+	g.mu.Unlock()
+	g.parts.Assign(tps)
+}
+
+func (g *Group) onRevoked(_ context.Context, _ *kgo.Client, lost map[string][]int32) {
+	g.drop(flatten(lost))
+	g.mu.Lock()
+	g.revoked = true
+	g.mu.Unlock()
+}
+
+// keepOnly drops every partition that is not among those given.
+func (g *Group) keepOnly(kept map[string][]int32) {
+	g.mu.Lock()
+	var gone []processor.TopicPartition
+	for tp := range g.owned {
+		if !slices.Contains(kept[tp.Topic], tp.Partition) {
+			gone = append(gone, tp)
+		}
+	}
+	g.mu.Unlock()
+	g.drop(gone)
+}
+
+func (g *Group) drop(tps []processor.TopicPartition) {
+	if len(tps) == 0 {
+		return
+	}
+	g.mu.Lock()
+	for _, tp := range tps {
+		delete(g.owned, tp)
+	}
+	g.mu.Unlock()
+	g.parts.Revoke(tps)
+}
+
+// Publish implements processor.Log.
+func (g *Group) Publish(ctx context.Context, pubs []*processor.Publication) error {
+	// Cancelling a request of a transaction midway would leave its outcome
+	// unknown; the requests have time limits of their own.
+	ctx = context.WithoutCancel(ctx)
+	<-g.joined
+	g.forgetRevocation(ctx)
+	if err := g.session.Begin(); err != nil {
+		return g.settle(ctx, fmt.Errorf("begin transaction: %w", err))
+	}
+	if err := g.produce(ctx, pubs); err != nil {
+		if _, aerr := g.session.End(ctx, kgo.TryAbort); aerr != nil {
+			return g.settle(ctx, errors.Join(err, aerr))
+		}
+		return fmt.Errorf("%w: %w", processor.ErrNotPublished, err)
+	}
+	committed, err := g.session.End(kgo.PreTxnCommitFnContext(ctx, func(req *kmsg.TxnOffsetCommitRequest) error {
+		return g.commitTo(req, pubs)
+	}), kgo.TryCommit)
+	switch {
+	case err != nil:
+		return g.settle(ctx, fmt.Errorf("commit transaction: %w", err))
+	case !committed:
+		return fmt.Errorf("%w: the group is rebalancing, or the broker refused it", processor.ErrNotPublished)
+	}
+	return nil
+}
+
+// forgetRevocation ends an empty transaction, which makes the session forget a
+// revocation that is over. Nothing is sent.
+func (g *Group) forgetRevocation(ctx context.Context) {
+	g.mu.Lock()
+	revoked := g.revoked
+	g.revoked = false
+	g.mu.Unlock()
+	if revoked && g.session.Begin() == nil {
+		if _, err := g.session.End(ctx, kgo.TryAbort); err != nil {
+			g.cfg.Logger.Warn("end an empty transaction", "error", err.Error())
+		}
+	}
+}
+
+// produce sends the records and waits until the broker has them.
+func (g *Group) produce(ctx context.Context, pubs []*processor.Publication) error {
+	var mu sync.Mutex
+	var failure error
+	produced := false
+	for _, pub := range pubs {
+		for i := range pub.Records {
+			r := &pub.Records[i]
+			produced = true
+			g.session.Produce(ctx, toKafka(r), func(done *kgo.Record, err error) {
+				mu.Lock()
+				defer mu.Unlock()
+				switch {
+				case err != nil:
+					if failure == nil {
+						failure = fmt.Errorf("produce to %s/%d: %w", done.Topic, done.Partition, err)
+					}
+				case done.Topic == g.cfg.Sends:
+					pub.AckedSend = max(pub.AckedSend, done.Offset+1)
+				case done.Topic == g.cfg.Decisions:
+					pub.AckedDecision = max(pub.AckedDecision, done.Offset+1)
+				}
+			})
+		}
+	}
+	if !produced {
+		return nil
+	}
+	if err := g.cl().Flush(ctx); err != nil {
+		return err
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	return failure
+}
+
+func toKafka(r *sinks.Record) *kgo.Record {
+	k := &kgo.Record{Topic: r.Topic, Partition: r.Partition, Key: r.Key, Value: r.Value}
+	if len(r.Headers) > 0 {
+		k.Headers = make([]kgo.RecordHeader, len(r.Headers))
+		for i, h := range r.Headers {
+			k.Headers[i] = kgo.RecordHeader{Key: h.Key, Value: h.Value}
+		}
+	}
+	return k
+}
+
+// commitTo replaces what the session would commit by our positions. The request
+// already holds the member's generation: a partition that is revoked from here
+// on is committed under the generation of before, or refused.
+func (g *Group) commitTo(req *kmsg.TxnOffsetCommitRequest, pubs []*processor.Publication) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	req.Topics = req.Topics[:0]
+	byTopic := map[string]int{}
+	for _, pub := range pubs {
+		if !g.owned[pub.Input] {
+			return fmt.Errorf("%w: %s", processor.ErrNotOwner, pub.Input)
+		}
+		i, ok := byTopic[pub.Input.Topic]
+		if !ok {
+			i = len(req.Topics)
+			byTopic[pub.Input.Topic] = i
+			t := kmsg.NewTxnOffsetCommitRequestTopic()
+			t.Topic = pub.Input.Topic
+			req.Topics = append(req.Topics, t)
+		}
+		p := kmsg.NewTxnOffsetCommitRequestTopicPartition()
+		p.Partition = pub.Input.Partition
+		p.Offset = pub.Commit.Offset
+		p.LeaderEpoch = -1
+		metadata := pub.Commit.Metadata()
+		p.Metadata = &metadata
+		req.Topics[i].Partitions = append(req.Topics[i].Partitions, p)
+	}
+	return nil
+}
+
+// settle makes sure that a transaction with an error is over: a new producer
+// epoch aborts what is open and fences what is still under way. It returns when
+// that is certain, or when nothing can make it so.
+func (g *Group) settle(ctx context.Context, cause error) error {
+	if errors.Is(cause, processor.ErrNotOwner) {
+		// The offsets were never sent, and the session has aborted.
+		return cause
+	}
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+		if fencedProducer(cause) {
+			return fmt.Errorf("%w %q: %w; give each process an id of its own (kafka.transactional_id)",
+				processor.ErrProducerFenced, g.cfg.TransactionalID, cause)
+		}
+		cl := g.cl()
+		err := cl.AbortBufferedRecords(ctx)
+		if err == nil {
+			err = cl.EndTransaction(ctx, kgo.TryAbort)
+		}
+		if err == nil {
+			return fmt.Errorf("%w: %w", processor.ErrNotPublished, cause)
+		}
+		g.cfg.Logger.Warn("the outcome of a transaction is settled anew", "error", err.Error())
+		cause = errors.Join(cause, err)
+		time.Sleep(wait)
+	}
+}
+
+func fencedProducer(err error) bool {
+	return errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.InvalidProducerEpoch)
+}

@@ -1,0 +1,187 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/nudged/nudged/processor"
+)
+
+// Inspect implements processor.Log.
+func (g *Group) Inspect(ctx context.Context, tps []processor.TopicPartition) (map[processor.TopicPartition]processor.Inspection, error) {
+	adm := kadm.NewClient(g.cl())
+	// The topics are read anew: they may have been created anew.
+	topology, err := describe(ctx, g.cl(), &g.cfg)
+	if err != nil {
+		return nil, err
+	}
+	committed, err := fetchStable(ctx, adm, g.cfg.Group, tps)
+	if err != nil {
+		return nil, err
+	}
+	starts, err := adm.ListStartOffsets(ctx, g.cfg.Events...)
+	if err != nil {
+		return nil, fmt.Errorf("list start offsets: %w", err)
+	}
+	ends, err := adm.ListCommittedOffsets(ctx, g.cfg.Events...)
+	if err != nil {
+		return nil, fmt.Errorf("list end offsets: %w", err)
+	}
+	evidence, err := adm.ListEndOffsets(ctx, g.cfg.Sends, g.cfg.Decisions)
+	if err != nil {
+		return nil, fmt.Errorf("list end offsets: %w", err)
+	}
+	out := make(map[processor.TopicPartition]processor.Inspection, len(tps))
+	for _, tp := range tps {
+		in := processor.Inspection{
+			TopicID: topology.inputID(tp.Topic),
+			Counts: processor.Counts{Input: topology.counts[tp.Topic],
+				Sends: topology.counts[g.cfg.Sends], Decisions: topology.counts[g.cfg.Decisions]},
+		}
+		if o, ok := committed.Lookup(tp.Topic, tp.Partition); ok && o.At >= 0 {
+			in.Committed, in.Offset, in.Metadata = true, o.At, o.Metadata
+		}
+		if in.Start, err = listed(starts, tp.Topic, tp.Partition); err != nil {
+			return nil, err
+		}
+		if in.End, err = listed(ends, tp.Topic, tp.Partition); err != nil {
+			return nil, err
+		}
+		e := &in.Evidence
+		e.SendPartition, e.DecisionPartition = tp.Partition%in.Counts.Sends, tp.Partition%in.Counts.Decisions
+		if e.SendOffset, err = listed(evidence, g.cfg.Sends, e.SendPartition); err != nil {
+			return nil, err
+		}
+		if e.DecisionOffset, err = listed(evidence, g.cfg.Decisions, e.DecisionPartition); err != nil {
+			return nil, err
+		}
+		out[tp] = in
+	}
+	return out, nil
+}
+
+func listed(l kadm.ListedOffsets, topic string, partition int32) (int64, error) {
+	o, ok := l.Lookup(topic, partition)
+	if !ok {
+		return 0, fmt.Errorf("%s/%d: the broker did not say its offset", topic, partition)
+	}
+	if o.Err != nil {
+		return 0, fmt.Errorf("%s/%d: %w", topic, partition, o.Err)
+	}
+	return o.Offset, nil
+}
+
+// fetchStable reads committed offsets, again until no transaction of an earlier
+// owner is pending on any of them.
+func fetchStable(ctx context.Context, adm *kadm.Client, group string, tps []processor.TopicPartition) (kadm.OffsetResponses, error) {
+	for {
+		got, err := adm.FetchOffsets(kadm.RequireStable(ctx), group)
+		if err == nil {
+			err = got.Error()
+			for _, tp := range tps {
+				if o, ok := got.Lookup(tp.Topic, tp.Partition); ok && o.Err != nil {
+					err = o.Err
+				}
+			}
+		}
+		switch {
+		case err == nil:
+			return got, nil
+		case !errors.Is(err, kerr.UnstableOffsetCommit):
+			return nil, fmt.Errorf("fetch the committed offsets of group %q: %w", group, err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// HasEvidence implements processor.Log.
+func (g *Group) HasEvidence(ctx context.Context, tp processor.TopicPartition) (bool, error) {
+	for topic, p := range map[string]int32{
+		g.cfg.Sends:     tp.Partition % g.topology.counts[g.cfg.Sends],
+		g.cfg.Decisions: tp.Partition % g.topology.counts[g.cfg.Decisions],
+	} {
+		found, err := g.searchEvidence(ctx, topic, p, tp)
+		if found || err != nil {
+			return found, err
+		}
+	}
+	return false, nil
+}
+
+// searchEvidence reads a partition until a record names the input.
+func (g *Group) searchEvidence(ctx context.Context, topic string, partition int32, input processor.TopicPartition) (bool, error) {
+	adm := kadm.NewClient(g.cl())
+	starts, err := adm.ListStartOffsets(ctx, topic)
+	if err != nil {
+		return false, fmt.Errorf("list start offsets: %w", err)
+	}
+	ends, err := adm.ListEndOffsets(ctx, topic)
+	if err != nil {
+		return false, fmt.Errorf("list end offsets: %w", err)
+	}
+	start, err := listed(starts, topic, partition)
+	if err != nil {
+		return false, err
+	}
+	end, err := listed(ends, topic, partition)
+	if err != nil {
+		return false, err
+	}
+	if start >= end {
+		return false, nil
+	}
+	opts := append(g.cfg.common("evidence"), kgo.KeepControlRecords(),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {partition: kgo.NewOffset().At(start)}}))
+	cl, err := kgo.NewClient(opts...)
+	if err != nil {
+		return false, fmt.Errorf("kafka client: %w", err)
+	}
+	defer cl.Close()
+	want := ";t=" + input.String() + ";"
+	for at := start; at < end; {
+		fetches := cl.PollFetches(ctx)
+		if err := fetches.Err0(); err != nil {
+			return false, fmt.Errorf("read %s/%d: %w", topic, partition, err)
+		}
+		for _, e := range fetches.Errors() {
+			return false, fmt.Errorf("read %s/%d: %w", topic, partition, e.Err)
+		}
+		for it := fetches.RecordIter(); !it.Done(); {
+			r := it.Next()
+			at = r.Offset + 1
+			for _, h := range r.Headers {
+				if h.Key == processor.MarkHeader && strings.Contains(string(h.Value), want) {
+					return true, nil
+				}
+			}
+		}
+	}
+	return false, nil
+}
+
+// CommittedAll returns the committed offset of every partition of the input
+// topics that has one.
+func (g *Group) CommittedAll(ctx context.Context) (map[processor.TopicPartition]int64, error) {
+	got, err := kadm.NewClient(g.cl()).FetchOffsets(ctx, g.cfg.Group)
+	if err != nil {
+		return nil, fmt.Errorf("fetch the committed offsets of group %q: %w", g.cfg.Group, err)
+	}
+	out := map[processor.TopicPartition]int64{}
+	got.Each(func(o kadm.OffsetResponse) {
+		if o.Err == nil && o.At >= 0 {
+			out[processor.TopicPartition{Topic: o.Topic, Partition: o.Partition}] = o.At
+		}
+	})
+	return out, nil
+}

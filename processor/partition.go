@@ -1,0 +1,297 @@
+package processor
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/nudged/nudged/rules"
+	"github.com/nudged/nudged/sinks"
+)
+
+// Decoder turns a record's value into an event.
+type Decoder interface {
+	// Decode fills ev, whose Fields it may reuse. Strings may point into value.
+	// The error says why the record is a dead letter.
+	Decode(ev *rules.Event, value []byte) error
+}
+
+// Layout makes the outgoing records: it knows topics and partitions.
+type Layout interface {
+	// Send and Decision make the records of a message decided in an input
+	// partition. The records of one input partition lie in one partition each.
+	Send(input int32, user, value []byte) sinks.Record
+	Decision(input int32, user, value []byte) sinks.Record
+	// DeadLetter makes the record for an input record that could not be taken in.
+	DeadLetter(topic string, partition int32, offset int64, reason string, key, value []byte, headers []sinks.Header) sinks.Record
+	// IsSend tells the records of Send from the others.
+	IsSend(sinks.Record) bool
+}
+
+// DecisionLevel says which decisions are written.
+type DecisionLevel int
+
+// The levels, as in the configuration.
+const (
+	DecisionsFires DecisionLevel = iota // all but armed and false conditions of rules without a wait
+	DecisionsAll
+	DecisionsNone
+)
+
+// Settings are what all partitions of a process share.
+type Settings struct {
+	Group       string
+	Claimer     string // random 8 hex digits of this process
+	Set         *rules.Set
+	NewDecoder  func() Decoder
+	Store       Store
+	Layout      Layout
+	EventClock  bool  // false: the wall clock
+	MaxAhead    int64 // ms by which an event may be ahead of its record's timestamp
+	MaxEvent    int   // bytes of a record's value
+	Decisions   DecisionLevel
+	CacheBytes  int // of states, for each partition
+	BatchUsers  int // users after which a batch is closed
+	BatchBytes  int // bytes of outgoing records after which a batch is closed
+	OutboxLimit int // batches not yet published after which a partition waits
+	Counters    *Counters
+	// Trouble hears of calls to the store that failed and are repeated.
+	Trouble func(input TopicPartition, what string, err error)
+}
+
+// entry is a user in the working set of the open batch.
+type entry struct {
+	user  string
+	st    rules.State
+	dirty bool
+	index bool  // the timer index needs an entry for what is pending
+	heap  int64 // due time that was pushed last
+}
+
+// Partition applies the records of one input partition. It is driven by calls of
+// one goroutine; Pending and Settle alone may be called from another.
+type Partition struct {
+	cfg   *Settings
+	input TopicPartition
+	set   *rules.Set
+	dec   Decoder
+
+	head    Header // as written last; Offset and Clock run ahead in the open batch
+	offset  int64  // next offset to apply
+	clock   int64
+	wrote   bool // the open batch has something to write
+	timers  *timers
+	cache   *cache
+	working map[string]*entry
+	pool    []*entry
+	missing []*entry // of the working set, not loaded yet
+	out     output
+	result  rules.Result
+	events  []rules.Event
+	refused []error // by event of the chunk
+	encoded []byte
+	count   tally
+
+	publishing
+}
+
+// open starts a partition where a claim found it.
+func openPartition(cfg *Settings, input TopicPartition, c *Claimed, base Position) *Partition {
+	p := &Partition{
+		cfg: cfg, input: input, dec: cfg.NewDecoder(),
+		head: c.Header, offset: c.Header.Offset, clock: c.Header.Clock,
+		timers:  newTimers(c.Buckets),
+		cache:   newCache(cfg.CacheBytes),
+		working: map[string]*entry{},
+	}
+	retired := make(map[rules.ID]string, len(c.Names))
+	for id, name := range c.Names {
+		retired[rules.ID(id)] = name
+	}
+	p.set = cfg.Set.WithNames(retired)
+	p.result.Verbose = cfg.Decisions == DecisionsAll
+	// Of a partition that has no history the store knows nothing that the cache
+	// does not: misses need not be asked for until something is evicted.
+	p.cache.evicted = c.Header.Seq > 0
+	p.out.init(cfg, input)
+	p.publishing.init(base, c.Header)
+	return p
+}
+
+// Offset is the next offset to apply.
+func (p *Partition) Offset() int64 { return p.offset }
+
+// Clock is the partition clock, ms.
+func (p *Partition) Clock() int64 { return p.clock }
+
+// NextDue returns when a timer within the horizon is due next.
+func (p *Partition) NextDue() (int64, bool) { return p.timers.next() }
+
+// chunk is how many records are decoded and loaded together.
+const chunk = 2048
+
+// Consume applies records in their order. Those below Offset were applied
+// before and are passed over.
+func (p *Partition) Consume(ctx context.Context, recs []Record) error {
+	for len(recs) > 0 && recs[0].Offset < p.offset {
+		recs = recs[1:]
+	}
+	for len(recs) > 0 {
+		n := min(len(recs), chunk)
+		if err := p.consumeChunk(ctx, recs[:n]); err != nil {
+			return err
+		}
+		recs = recs[n:]
+		if p.full() {
+			if err := p.Flush(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// full says that the open batch has grown to its bounds.
+func (p *Partition) full() bool {
+	return len(p.working) >= p.cfg.BatchUsers || p.out.size() >= p.cfg.BatchBytes
+}
+
+func (p *Partition) consumeChunk(ctx context.Context, recs []Record) error {
+	if cap(p.events) < len(recs) {
+		p.events = make([]rules.Event, len(recs))
+		p.refused = make([]error, len(recs))
+	}
+	events, refused := p.events[:len(recs)], p.refused[:len(recs)]
+	end := p.clock
+	for i := range recs {
+		refused[i] = p.decode(&events[i], &recs[i])
+		if refused[i] != nil || !p.set.Reads(events[i].Type) {
+			continue
+		}
+		p.want(events[i].User)
+		if p.cfg.EventClock {
+			end = max(end, events[i].Time)
+		}
+	}
+	if err := p.reach(ctx, end); err != nil {
+		return err
+	}
+	if next, ok := p.timers.next(); ok && next <= end {
+		for _, d := range p.timers.due {
+			if d.at <= end && len(p.missing) < 2*chunk {
+				p.want(d.user)
+			}
+		}
+	}
+	if err := p.load(ctx); err != nil {
+		return err
+	}
+	for i := range recs {
+		if err := p.applyRecord(ctx, &recs[i], &events[i], refused[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var errTombstone = errors.New("the record has no value")
+
+// decode fills ev from the record, or says why it is a dead letter. Control
+// records yield an event of no type, which nothing reads.
+func (p *Partition) decode(ev *rules.Event, rec *Record) error {
+	fields := ev.Fields[:0]
+	*ev = rules.Event{Fields: fields}
+	switch {
+	case rec.Control:
+		return nil
+	case rec.Value == nil:
+		return errTombstone
+	case len(rec.Value) > p.cfg.MaxEvent:
+		return fmt.Errorf("the value has %d bytes, at most %d are taken (max_event_bytes)", len(rec.Value), p.cfg.MaxEvent)
+	}
+	if err := p.dec.Decode(ev, rec.Value); err != nil {
+		return err
+	}
+	ev.Partition, ev.Offset = p.input.Partition, rec.Offset
+	if ev.ID == "" {
+		ev.ID = DeriveID(p.input, rec.Offset, rec.Value)
+	}
+	if p.cfg.MaxAhead > 0 && rec.Timestamp > 0 && ev.Time > rec.Timestamp+p.cfg.MaxAhead {
+		ev.Time = rec.Timestamp
+		p.count.pulledBack++
+	}
+	return nil
+}
+
+// DeriveID makes the id of an event that has none, from its content and its
+// position: the first 8 bytes of SHA-256 over "topic/partition/offset:" and the
+// value, in hex.
+func DeriveID(input TopicPartition, offset int64, value []byte) string {
+	h := sha256.New()
+	h.Write([]byte(input.String() + "/" + strconv.FormatInt(offset, 10) + ":"))
+	h.Write(value)
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}
+
+func (p *Partition) applyRecord(ctx context.Context, rec *Record, ev *rules.Event, refusal error) error {
+	switch {
+	case refusal != nil:
+		p.out.deadLetter(rec, refusal)
+		p.count.deadLetters++
+	case !rec.Control:
+		if err := p.applyEvent(ctx, ev); err != nil {
+			return err
+		}
+	}
+	p.offset = rec.Offset + 1
+	p.wrote = true
+	return nil
+}
+
+func (p *Partition) applyEvent(ctx context.Context, ev *rules.Event) error {
+	p.count.events++
+	if !p.set.Reads(ev.Type) {
+		p.count.unread++
+		return nil
+	}
+	if p.cfg.EventClock && ev.Time > p.clock {
+		if err := p.fireUntil(ctx, ev.Time); err != nil {
+			return err
+		}
+		p.clock = ev.Time
+	}
+	e, err := p.entry(ctx, ev.User)
+	if err != nil {
+		return err
+	}
+	p.result.Reset()
+	p.set.Step(&e.st, ev.User, rules.Input{Event: ev}, &p.result)
+	p.take(e, ByEvent, ev.Offset, p.clock)
+	p.offset = ev.Offset + 1
+	p.wrote = true
+	p.rearm(e)
+	// A late event may have armed what is due already: once an event has been
+	// applied nothing due is left unfired.
+	return p.fireUntil(ctx, p.clock)
+}
+
+// take books what a Step brought about.
+func (p *Partition) take(e *entry, cause Cause, position, clock int64) {
+	r := &p.result
+	if r.Changed {
+		e.dirty, p.wrote = true, true
+	}
+	if r.Duplicate {
+		p.count.duplicates++
+	}
+	p.count.missing += int64(r.Missing)
+	p.count.mismatches += int64(r.Mismatches)
+	for i := range r.Decisions {
+		d := &r.Decisions[i]
+		p.count.decided(d.Outcome)
+		p.out.decision(d, cause, position, clock)
+	}
+}

@@ -1,0 +1,155 @@
+package processor
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/nudged/nudged/sinks"
+)
+
+// publishSoon wakes the publisher.
+func (pr *Processor) publishSoon() {
+	select {
+	case pr.publish <- struct{}{}:
+	default:
+	}
+}
+
+// handedOver notes that a partition has written a batch.
+func (pr *Processor) handedOver(caughtUp bool) {
+	pr.mu.Lock()
+	pr.backlog = !caughtUp
+	pr.mu.Unlock()
+	pr.publishSoon()
+}
+
+// publishLoop runs one transaction after the other. Records go out at once, but
+// not closer than SendGap apart; progress without records may wait for
+// CommitInterval; in a backlog transactions are BacklogGap apart.
+func (pr *Processor) publishLoop(ctx context.Context) {
+	var last time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-pr.publish:
+		}
+		for {
+			batches, records := pr.unpublished()
+			if batches == 0 {
+				break
+			}
+			gap := pr.cfg.CommitInterval
+			if records {
+				gap = pr.cfg.SendGap
+			}
+			pr.mu.Lock()
+			if pr.backlog {
+				gap = pr.cfg.BacklogGap
+			}
+			pr.mu.Unlock()
+			if wait := time.Until(last.Add(gap)); wait > 0 {
+				// A batch with records may arrive meanwhile and shorten the wait.
+				select {
+				case <-ctx.Done():
+					return
+				case <-pr.publish:
+					continue
+				case <-time.After(wait):
+				}
+			}
+			last = time.Now()
+			if err := pr.publishAll(ctx); err != nil {
+				break
+			}
+		}
+	}
+}
+
+// unpublished counts what waits.
+func (pr *Processor) unpublished() (batches int, records bool) {
+	for _, w := range pr.all() {
+		if p := w.partition(); p != nil {
+			n, r := p.Unpublished()
+			batches += n
+			records = records || r
+		}
+	}
+	return batches, records
+}
+
+func (w *worker) partition() *Partition {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.part
+}
+
+// published is one partition's part in a transaction.
+type published struct {
+	worker *worker
+	part   *Partition
+	pub    *Publication
+}
+
+// publishAll publishes what waits in one transaction.
+func (pr *Processor) publishAll(ctx context.Context) error {
+	pr.txn.Lock()
+	defer pr.txn.Unlock()
+	var all []published
+	var pubs []*Publication
+	for _, w := range pr.all() {
+		part := w.partition()
+		if part == nil {
+			continue
+		}
+		if pub := part.Pending(); pub != nil {
+			pub.Input = w.input
+			all = append(all, published{w, part, pub})
+			pubs = append(pubs, pub)
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	pr.cfg.Counters.Transactions.Add(1)
+	if err := pr.cfg.Log.Publish(ctx, pubs); err != nil {
+		pr.cfg.Counters.Aborted.Add(1)
+		if errors.Is(err, ErrProducerFenced) {
+			pr.fail(err)
+		}
+		for _, a := range all {
+			a.worker.recover(a.part, err)
+		}
+		return err
+	}
+	for _, a := range all {
+		a.part.Settle(a.pub)
+		a.worker.signal()
+	}
+	return pr.tellSinks(ctx, pubs)
+}
+
+// tellSinks passes the commands on, after they have become visible.
+func (pr *Processor) tellSinks(ctx context.Context, pubs []*Publication) error {
+	if len(pr.cfg.Sinks) == 0 {
+		return nil
+	}
+	var commands []sinks.Record
+	for _, p := range pubs {
+		for i := range p.Records {
+			if pr.cfg.Layout.IsSend(p.Records[i]) {
+				commands = append(commands, p.Records[i])
+			}
+		}
+	}
+	if len(commands) == 0 {
+		return nil
+	}
+	for _, s := range pr.cfg.Sinks {
+		if err := s.Deliver(ctx, commands); err != nil {
+			pr.cfg.Logger.Error("a sink has failed; the commands are in the send topic", "error", err.Error())
+		}
+	}
+	return nil
+}

@@ -1,0 +1,173 @@
+package redis_test
+
+import (
+	"context"
+	"crypto/rand"
+	"os"
+	"strings"
+	"testing"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/nudged/nudged/internal/embedded"
+	"github.com/nudged/nudged/processor"
+	"github.com/nudged/nudged/processor/redis"
+	"github.com/nudged/nudged/processor/storetest"
+)
+
+// embeddedClient is a client of a Redis inside this process.
+func embeddedClient(t testing.TB) goredis.UniversalClient {
+	t.Helper()
+	address, stop, err := embedded.Redis()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stop)
+	return connect(t, redis.Endpoint{Addrs: []string{address}})
+}
+
+// realClient is a client of the real Redis that NUDGED_TEST_REDIS names.
+func realClient(t testing.TB) goredis.UniversalClient {
+	t.Helper()
+	address := os.Getenv("NUDGED_TEST_REDIS")
+	if address == "" {
+		leaveOut(t, "NUDGED_TEST_REDIS (host:port) names no real Redis")
+	}
+	return connect(t, redis.Endpoint{Addrs: []string{address}})
+}
+
+// leaveOut skips a test that needs a real service, and says so, or fails where
+// those are required.
+func leaveOut(t testing.TB, why string) {
+	t.Helper()
+	if os.Getenv("NUDGED_REQUIRE_SERVICES") == "1" {
+		t.Fatalf("%s, and NUDGED_REQUIRE_SERVICES=1 asks for it; deploy/local/with-services brings it up", why)
+	}
+	t.Skipf("LEFT OUT: %s; deploy/local/with-services brings it up", why)
+}
+
+func connect(t testing.TB, e redis.Endpoint) goredis.UniversalClient {
+	t.Helper()
+	client, err := redis.Connect(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := client.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return client
+}
+
+// open returns a store of a group that nobody else has, and removes what it leaves.
+func open(t testing.TB, client goredis.UniversalClient, buckets int) *store {
+	t.Helper()
+	// Characters that mean something to SCAN must not reach other groups' keys.
+	group := "test-*[a]?\\:" + rand.Text()
+	s, err := redis.New(client, redis.Options{Group: group, UserBuckets: buckets})
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := &store{Store: s, client: client, prefix: "nudged:{" + group + ":"}
+	t.Cleanup(func() {
+		if keys := st.keys(t); len(keys) > 0 {
+			if err := client.Unlink(context.Background(), keys...).Err(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	return st
+}
+
+// store is a Store whose keys the test can look at.
+type store struct {
+	*redis.Store
+	client goredis.UniversalClient
+	prefix string
+}
+
+var _ storetest.Rewinder = (*store)(nil)
+
+// keys lists all keys of the group.
+func (s *store) keys(t storetest.TB) []string {
+	t.Helper()
+	var keys []string
+	seen := map[string]bool{}
+	for it := s.client.Scan(context.Background(), 0, "nudged:*", 1000).Iterator(); ; {
+		if !it.Next(context.Background()) {
+			if err := it.Err(); err != nil {
+				t.Fatalf("SCAN: %v", err)
+			}
+			return keys
+		}
+		if k := it.Val(); strings.HasPrefix(k, s.prefix) && !seen[k] {
+			seen[k] = true
+			keys = append(keys, k)
+		}
+	}
+}
+
+// Mark implements storetest.Rewinder with copies of all keys of the group.
+func (s *store) Mark(t storetest.TB) (rewind func()) {
+	t.Helper()
+	ctx := context.Background()
+	content := map[string]any{}
+	for _, k := range s.keys(t) {
+		kind, err := s.client.Type(ctx, k).Result()
+		if err == nil {
+			switch kind {
+			case "hash":
+				content[k], err = s.client.HGetAll(ctx, k).Result()
+			case "list":
+				content[k], err = s.client.LRange(ctx, k, 0, -1).Result()
+			case "set":
+				content[k], err = s.client.SMembersMap(ctx, k).Result()
+			default:
+				t.Fatalf("key %q is a %s", k, kind)
+			}
+		}
+		if err != nil {
+			t.Fatalf("reading key %q: %v", k, err)
+		}
+	}
+	return func() {
+		_, err := s.client.TxPipelined(ctx, func(p goredis.Pipeliner) error {
+			for _, k := range s.keys(t) {
+				p.Del(ctx, k)
+			}
+			for k, v := range content {
+				switch v := v.(type) {
+				case map[string]string:
+					p.HSet(ctx, k, v)
+				case []string:
+					p.RPush(ctx, k, v)
+				case map[string]struct{}:
+					for m := range v {
+						p.SAdd(ctx, k, m)
+					}
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatalf("setting back: %v", err)
+		}
+	}
+}
+
+func TestConformanceEmbedded(t *testing.T) {
+	client := embeddedClient(t)
+	storetest.Run(t, func(t *testing.T) processor.Store { return open(t, client, 8) })
+}
+
+func TestConformanceReal(t *testing.T) {
+	client := realClient(t)
+	storetest.Run(t, func(t *testing.T) processor.Store { return open(t, client, 0) })
+}
+
+// One hash for all users: calls that hold more arguments than Lua can unpack.
+func TestConformanceRealOneBucket(t *testing.T) {
+	client := realClient(t)
+	storetest.Run(t, func(t *testing.T) processor.Store { return open(t, client, 1) })
+}

@@ -1,0 +1,74 @@
+package redis
+
+import (
+	"context"
+	_ "embed" // the scripts
+	"errors"
+	"fmt"
+
+	goredis "github.com/redis/go-redis/v9"
+)
+
+var (
+	//go:embed claim.lua
+	claimSource string
+	//go:embed batch.lua
+	batchSource string
+	//go:embed wipe.lua
+	wipeSource string
+
+	claimScript = newScript(claimSource)
+	batchScript = newScript(batchSource)
+	wipeScript  = newScript(wipeSource)
+)
+
+// script is a Lua script and the name that Redis knows it by.
+type script struct{ source, sha string }
+
+func newScript(source string) *script {
+	return &script{source: source, sha: goredis.NewScript(source).Hash()}
+}
+
+// scriptHead is how many arguments stand before the first key.
+const scriptHead = 3
+
+// call runs a script. The command's arguments are handed to go-redis as they
+// are, since those of a batch are many: from the fourth on they are keys, then
+// arguments. The first scriptHead are set here. The reply is a list of which the
+// first element is a word.
+func (s *Store) call(ctx context.Context, sc *script, keys int, args []any) (word string, rest []any, err error) {
+	args[0], args[1], args[2] = "evalsha", sc.sha, keys
+	cmd := process(ctx, s.client, args)
+	if goredis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") || errors.Is(cmd.Err(), goredis.ErrNoScript) {
+		args[0], args[1] = "eval", sc.source
+		cmd = process(ctx, s.client, args)
+	}
+	reply, err := cmd.Slice()
+	if err != nil {
+		return "", nil, err
+	}
+	if len(reply) > 0 {
+		word, _ = reply[0].(string)
+	}
+	if word == "" {
+		return "", nil, fmt.Errorf("unexpected reply of a script: %v", reply)
+	}
+	return word, reply[1:], nil
+}
+
+func process(ctx context.Context, client goredis.UniversalClient, args []any) *goredis.Cmd {
+	cmd := goredis.NewCmd(ctx, args...)
+	cmd.SetFirstKeyPos(scriptHead)
+	// The error is the command's, too.
+	_ = client.Process(ctx, cmd)
+	return cmd
+}
+
+// text is the i-th element of a reply, "" if there is none.
+func text(reply []any, i int) string {
+	if i >= len(reply) {
+		return ""
+	}
+	s, _ := reply[i].(string)
+	return s
+}

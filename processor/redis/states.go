@@ -1,0 +1,71 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/nudged/nudged/processor"
+)
+
+// States implements processor.Store. It asks each user bucket once, all in one
+// round trip. The states returned are the caller's.
+func (s *Store) States(ctx context.Context, tp processor.TopicPartition, users []string) ([][]byte, error) {
+	const op = "reading states"
+	out := make([][]byte, len(users))
+	if len(users) == 0 {
+		return out, nil
+	}
+	p, err := s.keys(ctx, tp)
+	if err != nil {
+		return nil, err
+	}
+	if p == nil {
+		return out, nil
+	}
+	var groups grouping
+	groups.sort(p, len(users), func(i int) string { return users[i] })
+	// The commands' arguments lie in one array that never grows.
+	args := make([]any, 0, 2*len(p.users)+len(users))
+	pipe := s.client.Pipeline()
+	var asked []bucketRead
+	for k := range p.users {
+		in := groups.in(k)
+		if len(in) == 0 {
+			continue
+		}
+		from := len(args)
+		args = append(args, "hmget", &p.users[k])
+		for _, i := range in {
+			args = append(args, &users[i])
+		}
+		cmd := goredis.NewSliceCmd(ctx, args[from:len(args):len(args)]...)
+		_ = pipe.Process(ctx, cmd)
+		asked = append(asked, bucketRead{cmd, in})
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, s.failure(op, p, err)
+	}
+	for _, r := range asked {
+		states, err := r.cmd.Result()
+		if err == nil && len(states) != len(r.users) {
+			err = fmt.Errorf("%d states came for %d users", len(states), len(r.users))
+		}
+		if err != nil {
+			return nil, s.failure(op, p, err)
+		}
+		for j, i := range r.users {
+			if state, ok := states[j].(string); ok {
+				out[i] = []byte(state)
+			}
+		}
+	}
+	return out, nil
+}
+
+// bucketRead asks one bucket for some of the users.
+type bucketRead struct {
+	cmd   *goredis.SliceCmd
+	users []int32
+}

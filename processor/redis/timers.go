@@ -1,0 +1,47 @@
+package redis
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/nudged/nudged/processor"
+)
+
+// maxTimerHead is the most bytes that stand before the user.
+const maxTimerHead = binary.MaxVarintLen64
+
+// appendTimer encodes an entry of a bucket.
+func appendTimer(to []byte, b processor.Bucket, e *processor.TimerEntry) ([]byte, error) {
+	if e.At < b.Start || e.At >= b.End() || e.At%1000 != 0 {
+		return to, fmt.Errorf("timer at %d ms is not a whole second within its bucket, %d to %d ms", e.At, b.Start, b.End())
+	}
+	to = binary.AppendUvarint(to, uint64(e.At-b.Start)/1000)
+	return append(to, e.User...), nil
+}
+
+func parseTimer(b processor.Bucket, member string) (processor.TimerEntry, error) {
+	// A varint of seconds within a bucket has two bytes at most.
+	seconds, n := binary.Uvarint([]byte(member[:min(len(member), maxTimerHead)]))
+	if n <= 0 || int64(seconds) >= b.Width/1000 {
+		return processor.TimerEntry{}, &damage{fmt.Errorf("timer bucket %d: entry %q", b.Start, member)}
+	}
+	return processor.TimerEntry{At: b.Start + int64(seconds)*1000, User: member[n:]}, nil
+}
+
+// Timers implements processor.Store. Entries come in the order they were written.
+func (s *Store) Timers(ctx context.Context, tp processor.TopicPartition, b processor.Bucket) ([]processor.TimerEntry, error) {
+	const op = "reading timers"
+	p := newPartition(s.group, tp)
+	list, err := s.client.LRange(ctx, p.timerList(bucketNumber(b)), 0, -1).Result()
+	if err != nil {
+		return nil, s.failure(op, p, err)
+	}
+	out := make([]processor.TimerEntry, len(list))
+	for i, member := range list {
+		if out[i], err = parseTimer(b, member); err != nil {
+			return nil, s.failure(op, p, err)
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,36 @@
+-- One step of emptying a partition, or refuses and changes nothing. A step may be repeated; one that
+-- arrives after the emptying has ended does nothing.
+--
+-- KEYS  1 header; for the step 'unlink' then the keys to remove
+-- ARGV  1 epoch, 2 version before the emptying, 3 version while it lasts and after it
+--       4 step: 'begin', 'unlink' or 'end'
+-- Returns {'ok'}
+--      or {'fenced', stored epoch}
+--      or {'lost', stored version}; {'lost'} without a header
+
+local header = KEYS[1]
+local epoch, before, during, step = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+
+local found = redis.call('HMGET', header, 'e', 'v', 'wipe', 'b')
+if not found[1] then
+  return {'lost'}
+end
+if found[1] ~= epoch then
+  return {'fenced', found[1]}
+end
+local wiping = found[3] and true or false
+
+if step == 'begin' and found[2] == before and not wiping then
+  redis.call('HSET', header, 'v', during, 's', '0', 'h', '', 'l', '0', 'o', found[4], 'c', '0',
+    'x', '0,0,0,0', 'wipe', '1')
+  return {'ok'}
+end
+if found[2] ~= during then
+  return {'lost', found[2]}
+end
+if wiping and step == 'unlink' then
+  redis.call('UNLINK', unpack(KEYS, 2))
+elseif wiping and step == 'end' then
+  redis.call('HDEL', header, 'wipe')
+end
+return {'ok'}

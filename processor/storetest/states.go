@@ -1,0 +1,122 @@
+package storetest
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+
+	"github.com/nudged/nudged/processor"
+)
+
+var stateTests = map[string]func(*testing.T, processor.Store){
+	"StatesUnknownAndEmpty":  testStatesUnknown,
+	"StatesOfManyUsers":      testStatesMany,
+	"StatesReplaced":         testStatesReplaced,
+	"StatesLarge":            testStatesLarge,
+	"StatesOutliveTheClaims": testStatesOutlive,
+}
+
+// oddUsers are ids that a store might trip over.
+var oddUsers = []string{
+	"", " ", "a", "a ", ":", "a:b", "{a}", "}{", "*", "?[x]", `\`, "\x00", "\x00\x00", "\xff\xfe", "\r\n", "$5\r\nhello",
+	"1", "01", "-1", "1e3", "9223372036854775808", "nil", "ü", string(bytes.Repeat([]byte("long"), 300)),
+}
+
+func testStatesUnknown(t *testing.T, s processor.Store) {
+	o, _ := claim(t, s, epoch, mine)
+	o.write(func(b *processor.Batch) {
+		b.States = []processor.StateWrite{{User: "ann", State: []byte("x")}, {User: "empty", State: []byte{}}, {User: "none"}}
+	})
+	got := o.states("bob", "ann", "an", "annn", "empty", "none", "ann")
+	for i, want := range []string{"nil", "x", "nil", "nil", "", "", "x"} {
+		switch {
+		case want == "nil" && got[i] != nil:
+			t.Errorf("state %d = %q, want nil: the user has none", i, got[i])
+		case want != "nil" && (got[i] == nil || string(got[i]) != want):
+			t.Errorf("state %d = %q (nil: %t), want %q", i, got[i], got[i] == nil, want)
+		}
+	}
+	if got := o.states(); len(got) != 0 {
+		t.Errorf("States of nobody = %q", got)
+	}
+}
+
+func testStatesMany(t *testing.T, s processor.Store) {
+	o, _ := claim(t, s, epoch, mine)
+	const n = 10_000
+	users := append([]string(nil), oddUsers...)
+	for i := len(users); i < n; i++ {
+		users = append(users, fmt.Sprintf("user-%d\x00%c", i*7919, rune(i)))
+	}
+	state := func(i int, u string) []byte { return fmt.Appendf(nil, "%d\x00%s", i, u) }
+	o.write(func(b *processor.Batch) {
+		for i, u := range users {
+			b.States = append(b.States, processor.StateWrite{User: u, State: state(i, u)})
+		}
+	})
+	// Asked in another order, some twice, with strangers in between.
+	var ask []string
+	var want [][]byte
+	for i := range users {
+		j := (i*617 + 5) % n
+		ask = append(ask, users[j])
+		want = append(want, state(j, users[j]))
+		if i%1000 == 0 {
+			ask = append(ask, users[j], fmt.Sprint("stranger ", i))
+			want = append(want, state(j, users[j]), nil)
+		}
+	}
+	for i, got := range o.states(ask...) {
+		if !bytes.Equal(got, want[i]) || (got == nil) != (want[i] == nil) {
+			t.Fatalf("state of %q = %q, want %q", ask[i], got, want[i])
+		}
+	}
+}
+
+func testStatesReplaced(t *testing.T, s processor.Store) {
+	o, _ := claim(t, s, epoch, mine)
+	for i := range 3 {
+		o.write(func(b *processor.Batch) {
+			for _, u := range oddUsers[i:] {
+				b.States = append(b.States, processor.StateWrite{User: u, State: fmt.Appendf(nil, "%d %s", i, u)})
+			}
+		})
+	}
+	got := o.states(oddUsers...)
+	for i, u := range oddUsers {
+		if want := fmt.Sprintf("%d %s", min(i, 2), u); string(got[i]) != want {
+			t.Errorf("state of %q = %q, want %q", u, got[i], want)
+		}
+	}
+	// Named twice in one batch, the later state counts.
+	o.write(func(b *processor.Batch) {
+		b.States = []processor.StateWrite{{User: "a", State: []byte("first")}, {User: "b", State: []byte("b")}, {User: "a", State: []byte("second")}}
+	})
+	equal(t, "states", o.states("a", "b"), [][]byte{[]byte("second"), []byte("b")})
+}
+
+func testStatesLarge(t *testing.T, s processor.Store) {
+	o, _ := claim(t, s, epoch, mine)
+	sizes := []int{0, 1, 63, 64, 511, 512, 513, 65_535, 65_536, 1 << 20}
+	var users []string
+	o.write(func(b *processor.Batch) {
+		for i, n := range sizes {
+			users = append(users, fmt.Sprint(n))
+			b.States = append(b.States, processor.StateWrite{User: users[i], State: bytes.Repeat([]byte{byte(i), '\n', 0}, n/3+1)[:n]})
+		}
+	})
+	for i, got := range o.states(users...) {
+		if want := bytes.Repeat([]byte{byte(i), '\n', 0}, sizes[i]/3+1)[:sizes[i]]; !bytes.Equal(got, want) {
+			t.Errorf("state of %d bytes came back with %d, or changed", sizes[i], len(got))
+		}
+	}
+}
+
+func testStatesOutlive(t *testing.T, s processor.Store) {
+	old, _ := claim(t, s, epoch, mine)
+	full(old)
+	o, _ := claim(t, s, epoch+1, another)
+	equal(t, "states for the next owner", o.states("ann", "a:b"), [][]byte{[]byte("1"), {0, 255}})
+	// Reading is not fenced.
+	equal(t, "states for the owner before", old.states("ann"), [][]byte{[]byte("1")})
+}

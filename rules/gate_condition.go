@@ -1,0 +1,17 @@
+package rules
+
+// gateCondition asks the rule's when. What it read is kept for the decision of
+// a condition that does not hold.
+func gateCondition(f *firing) Outcome {
+	if f.ask(f.rule.When) {
+		return pass
+	}
+	if f.rule.Waits || f.out.Verbose {
+		for _, n := range f.rule.Because {
+			if v := n.Expr(&f.env); v.Present() {
+				f.because = append(f.because, Datum{n.Name, v})
+			}
+		}
+	}
+	return Condition
+}

@@ -1,0 +1,305 @@
+package rules
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/nudged/nudged/experiment"
+)
+
+// DefaultRecentIDs is how many of a user's latest event ids are remembered to
+// ignore repetitions.
+const DefaultRecentIDs = 16
+
+// AnyType in an On list matches events of every type.
+const AnyType = "*"
+
+// ID names a rule, metric, attribute, event field or event type in stored
+// state: the low 32 bits of xxhash64(kind NUL name). States refer to names by
+// id so that an edit of the rules does not invalidate them. Index refuses a set
+// in which two names share an id.
+type ID uint32
+
+func nameID(kind, name string) ID {
+	return ID(xxhash.Sum64String(kind + "\x00" + name))
+}
+
+// MetricKind says what a metric keeps. The numbers are part of the state format.
+type MetricKind uint8
+
+// The kinds of metric.
+const (
+	Count MetricKind = 1
+	Last  MetricKind = 2
+)
+
+// Metric is one windowed or lifetime figure kept for each user.
+type Metric struct {
+	Name   string
+	ID     ID
+	Kind   MetricKind
+	On     []string
+	Where  Cond
+	Within int64 // the window W: (t-W, t]; 0: since ever
+	Reset  []string
+	// Keyed counts apart by the value of an event field, in BySlot: what an
+	// expression sees is the count for the value of the event at hand, or of the
+	// triggering event where there is none.
+	Keyed  bool
+	BySlot int
+}
+
+// Attribute is one remembered fact about each user.
+type Attribute struct {
+	Name string
+	ID   ID
+	Kind ValueKind
+	From Expr
+	On   []string
+}
+
+// Experiment is an experiment that rules may name.
+type Experiment struct {
+	Name     string
+	Assigner *experiment.Assigner
+	// Pinned, when it is not empty, is the arm of everybody: rule tests pin arms.
+	Pinned string
+}
+
+// Control is the arm whose members are not sent to.
+const Control = "control"
+
+// Unless is one clause that ends a pending instance.
+type Unless struct {
+	On    []string
+	Where Cond
+}
+
+// DataField is one named value of a send.
+type DataField struct {
+	Name string
+	Expr Expr
+}
+
+// Send is the message of a rule.
+type Send struct {
+	Channel, Class, Template string
+	Data                     []DataField
+}
+
+// Rule is one compiled rule. Zero spans mean that the key was not given.
+type Rule struct {
+	Name        string
+	ID          ID
+	Index       int // order in the set
+	On          []string
+	Where       Cond
+	Key         Expr // nil: one instance per user
+	Waits       bool // false: fires with its trigger
+	Wait        int64
+	Restart     bool
+	Unless      []Unless
+	When        Cond
+	Cooldown    int64
+	ExpireAfter int64
+	Priority    int
+	Experiment  *Experiment // nil: everybody who passes the gates is sent to
+	Send        Send
+	// TriggerSlots are the event fields that an instance keeps of its trigger.
+	TriggerSlots []int
+	// Because names the metrics and attributes that When reads, for decisions.
+	Because []Named
+}
+
+// Named is a name and the expression that gives its value.
+type Named struct {
+	Name string
+	Expr Expr
+}
+
+// Set is a compiled rule set. Build one with Index; after that it is read-only
+// and may be shared.
+type Set struct {
+	Fields      []string // event fields that anything reads; the slot is the index
+	Attributes  []*Attribute
+	Metrics     []*Metric
+	Experiments []*Experiment
+	Rules       []*Rule
+	RecentIDs   int    // how many event ids are remembered; 0: DefaultRecentIDs
+	Version     string // of the rule text: "sha256:…"
+
+	fieldIDs []ID
+	plans    map[string]*plan
+	other    *plan // for types that are not named anywhere; nil if nothing matches "*"
+	rules    map[ID]*Rule
+	metrics  map[ID]*Metric
+	attrs    map[ID]*Attribute
+	names    map[ID]string
+}
+
+// plan is what an event of one type touches.
+type plan struct {
+	typeID  ID
+	attrs   []*Attribute
+	metrics []*Metric
+	resets  []*Metric
+	unless  map[ID][]*Unless // by rule
+	rules   []*Rule
+}
+
+// Index derives the set's look-up tables. It refuses names that share an ID.
+func (s *Set) Index() error {
+	if s.RecentIDs == 0 {
+		s.RecentIDs = DefaultRecentIDs
+	}
+	s.names = map[ID]string{}
+	s.rules = map[ID]*Rule{}
+	s.metrics = map[ID]*Metric{}
+	s.attrs = map[ID]*Attribute{}
+	var err error
+	id := func(kind, name string) ID {
+		id := nameID(kind, name)
+		full := kind + " " + name
+		if old, ok := s.names[id]; ok && old != full && err == nil {
+			err = fmt.Errorf("the names %q and %q have the same id %08x in stored state: rename one of them", old, full, uint32(id))
+		}
+		s.names[id] = full
+		return id
+	}
+	s.fieldIDs = make([]ID, len(s.Fields))
+	for i, f := range s.Fields {
+		s.fieldIDs[i] = id("field", f)
+	}
+	for _, a := range s.Attributes {
+		a.ID = id("attribute", a.Name)
+		s.attrs[a.ID] = a
+	}
+	for _, m := range s.Metrics {
+		m.ID = id("metric", m.Name)
+		s.metrics[m.ID] = m
+	}
+	for i, r := range s.Rules {
+		r.Index = i
+		r.ID = id("rule", r.Name)
+		s.rules[r.ID] = r
+	}
+	types := map[string]bool{}
+	s.eachOn(func(on []string) {
+		for _, t := range on {
+			types[t] = true
+		}
+	})
+	s.plans = map[string]*plan{}
+	for t := range types {
+		if t != AnyType {
+			s.plans[t] = s.planFor(t, id("type", t))
+		}
+	}
+	s.other = nil
+	if types[AnyType] {
+		s.other = s.planFor("", 0)
+	}
+	return err
+}
+
+func (s *Set) eachOn(f func([]string)) {
+	for _, a := range s.Attributes {
+		f(a.On)
+	}
+	for _, m := range s.Metrics {
+		f(m.On)
+		f(m.Reset)
+	}
+	for _, r := range s.Rules {
+		f(r.On)
+		for i := range r.Unless {
+			f(r.Unless[i].On)
+		}
+	}
+}
+
+func (s *Set) planFor(typ string, id ID) *plan {
+	p := &plan{typeID: id, unless: map[ID][]*Unless{}}
+	for _, a := range s.Attributes {
+		if matches(a.On, typ) {
+			p.attrs = append(p.attrs, a)
+		}
+	}
+	for _, m := range s.Metrics {
+		if matches(m.On, typ) {
+			p.metrics = append(p.metrics, m)
+		}
+		if matches(m.Reset, typ) {
+			p.resets = append(p.resets, m)
+		}
+	}
+	for _, r := range s.Rules {
+		if matches(r.On, typ) {
+			p.rules = append(p.rules, r)
+		}
+		for i := range r.Unless {
+			if matches(r.Unless[i].On, typ) {
+				p.unless[r.ID] = append(p.unless[r.ID], &r.Unless[i])
+			}
+		}
+	}
+	return p
+}
+
+func matches(on []string, typ string) bool {
+	for _, t := range on {
+		if t == typ || t == AnyType {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Set) plan(typ string) *plan {
+	if p, ok := s.plans[typ]; ok {
+		return p
+	}
+	return s.other
+}
+
+// Reads reports whether anything in the set looks at events of this type. An
+// event that nothing looks at changes no state: a shell need not load the user.
+func (s *Set) Reads(typ string) bool { return s.plan(typ) != nil }
+
+// typeID returns the id under which a trigger's type is stored, and false for a
+// type that no rule names: then its text is stored.
+func (s *Set) typeID(typ string) (ID, bool) {
+	if p, ok := s.plans[typ]; ok {
+		return p.typeID, true
+	}
+	return 0, false
+}
+
+// Names lists every name of the set by its id in stored state, as "kind name".
+// A shell keeps them beside the states so that states written under an older
+// set can still be told.
+func (s *Set) Names() map[ID]string { return s.names }
+
+// WithNames returns the set with names of earlier sets added, as Names returned
+// them then. Names of the set itself win.
+func (s *Set) WithNames(old map[ID]string) *Set {
+	merged := make(map[ID]string, len(s.names)+len(old))
+	maps.Copy(merged, old)
+	maps.Copy(merged, s.names)
+	c := *s
+	c.names = merged
+	return &c
+}
+
+// name returns the name behind an id of stored state, "#" and the id if no set
+// since the state was written is known to have had it.
+func (s *Set) name(id ID) string {
+	if full, ok := s.names[id]; ok {
+		_, name, _ := strings.Cut(full, " ")
+		return name
+	}
+	return fmt.Sprintf("#%08x", uint32(id))
+}
