@@ -20,6 +20,7 @@ type Counters struct {
 	Sent         atomic.Int64
 	Batches      atomic.Int64
 	Written      atomic.Int64 // states written to the store
+	Loaded       atomic.Int64 // users asked of the store
 	Transactions atomic.Int64
 	Aborted      atomic.Int64 // transactions not committed
 	Fenced       atomic.Int64 // writes refused: fenced or lost

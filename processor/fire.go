@@ -2,6 +2,7 @@ package processor
 
 import (
 	"context"
+	"strings"
 
 	"github.com/nudged/nudged/rules"
 )
@@ -36,38 +37,33 @@ func (p *Partition) reach(ctx context.Context, horizon int64) error {
 	t.horizon = horizon
 	// Instances armed in the open batch are in no bucket yet.
 	if horizon/MinuteBucket != before/MinuteBucket {
-		for _, e := range p.working {
-			if e.index {
-				p.pushPending(e)
+		for _, a := range p.armed {
+			if start := bucketFor(second(a.at), p.clock).Start; start > before && start <= horizon {
+				t.push(a.at, a.user)
 			}
 		}
 	}
 	return nil
 }
 
-// pushPending puts the user's next due time into the heap if it lies within the
-// horizon.
-func (p *Partition) pushPending(e *entry) {
-	due, ok := e.st.NextDue()
-	if ok && e.heap != due && bucketFor(second(due), p.clock).Start <= p.timers.horizon {
-		p.timers.push(due, e.user)
-		e.heap = due
-	}
-}
-
 // rearm sees to it that the user is looked at when the next instance is due. An
 // index entry that comes up earlier will do: instances that move later write
-// nothing until then.
-func (p *Partition) rearm(e *entry) {
-	due, ok := e.st.NextDue()
-	if !ok || e.heap == due {
-		return
+// nothing until then. It returns whether the index needs a new entry.
+func (p *Partition) rearm(st *rules.State, user string) (armed bool) {
+	due, ok := st.NextDue()
+	if !ok {
+		return false
 	}
-	if h := e.st.TimerHint(); h > p.clock && h <= due {
-		return
+	if h := st.TimerHint(); h > p.clock && h <= due {
+		return false
 	}
-	e.index, e.dirty, p.wrote = true, true, true
-	p.pushPending(e)
+	st.SetTimerHint(second(due))
+	a := dueEntry{due, strings.Clone(user)}
+	p.armed = append(p.armed, a)
+	if bucketFor(second(due), p.clock).Start <= p.timers.horizon {
+		p.timers.push(a.at, a.user)
+	}
+	return true
 }
 
 // lookahead is how far ahead of the wall clock buckets are loaded, ms, so that
@@ -82,6 +78,10 @@ func (p *Partition) MoveClock(ctx context.Context, now int64, limit int) (more b
 		return false, nil
 	}
 	if err := p.reach(ctx, now+lookahead); err != nil {
+		return false, err
+	}
+	p.wantDue(now)
+	if err := p.load(ctx); err != nil {
 		return false, err
 	}
 	for range limit {
@@ -101,6 +101,18 @@ func (p *Partition) MoveClock(ctx context.Context, now int64, limit int) (more b
 	}
 	p.clock = now
 	return false, nil
+}
+
+// wantDue asks for the states of users whose hints come up by until.
+func (p *Partition) wantDue(until int64) {
+	if next, ok := p.timers.next(); !ok || next > until {
+		return
+	}
+	for _, d := range p.timers.due {
+		if d.at <= until && len(p.missing) < 2*chunk {
+			p.want(d.user)
+		}
+	}
 }
 
 // fireUntil fires what is due by until. On the event clock, which passes through
@@ -129,50 +141,41 @@ func (p *Partition) fireUntil(ctx context.Context, until int64) error {
 // look follows a hint: it fires what the user has due at the hint's time.
 // fired is the clock's reading, 0 for on time.
 func (p *Partition) look(ctx context.Context, d dueEntry, fired int64) error {
-	e, err := p.entry(ctx, d.user)
+	st, err := p.state(ctx, d.user)
 	if err != nil {
 		p.timers.push(d.at, d.user)
 		return err
 	}
-	if e.heap == d.at {
-		e.heap = 0
-	}
 	if p.cfg.EventClock {
 		p.clock = max(p.clock, d.at)
 	}
-	due, ok := e.st.NextDue()
+	due, ok := st.NextDue()
 	if !ok {
 		return nil
 	}
-	if due > d.at {
-		// The hint was early: the instance has moved, or the hint was rounded.
-		p.rearmFrom(e, d.at)
-		return nil
+	changed := false
+	if due <= d.at {
+		p.result.Reset()
+		p.set.Step(st, d.user, rules.Input{Until: d.at, Fired: fired}, &p.result)
+		p.count.fired++
+		changed = p.take(ByTimer, p.offset, max(p.clock, fired))
+		due, ok = st.NextDue()
 	}
-	p.result.Reset()
-	p.set.Step(&e.st, e.user, rules.Input{Until: d.at, Fired: fired}, &p.result)
-	p.count.fired++
-	p.take(e, ByTimer, p.offset, max(p.clock, fired))
-	p.rearmFrom(e, d.at)
-	return nil
-}
-
-// rearmFrom is rearm after a hint has come up at the time at: an index entry at
-// or before it is spent, whatever the clock says.
-func (p *Partition) rearmFrom(e *entry, at int64) {
-	if e.st.TimerHint() <= at {
-		e.st.SetTimerHint(0)
+	if st.TimerHint() <= d.at {
+		st.SetTimerHint(0) // spent, whatever the clock says
 	}
-	due, ok := e.st.NextDue()
-	if !ok || e.heap == due {
-		return
-	}
-	if second(due) == second(at) {
+	armed := false
+	switch {
+	case !ok:
+	case second(due) == second(d.at):
 		// The index entry was for this second: the heap will do. After a crash
 		// the entry is followed again.
-		p.timers.push(due, e.user)
-		e.heap = due
-		return
+		p.timers.push(due, d.user)
+	default:
+		armed = p.rearm(st, d.user)
 	}
-	p.rearm(e)
+	if changed || armed {
+		p.keep(d.user, armed)
+	}
+	return nil
 }

@@ -3,6 +3,7 @@ package processor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -35,7 +36,9 @@ func (p *Partition) Flush(ctx context.Context) error {
 		b.Outbox = &OutboxEntry{Seq: seq, Records: EncodeOutbox(records)}
 	}
 	b.Published, next.Evidence = p.settled()
-	p.writeStates(&b)
+	if err := p.writeStates(&b); err != nil {
+		return err
+	}
 	b.Done = p.timers.over(p.clock)
 
 	err := p.retry(ctx, "write batch", func() error { return p.cfg.Store.Write(ctx, p.input, &b) })
@@ -47,7 +50,9 @@ func (p *Partition) Flush(ctx context.Context) error {
 	}
 	p.head = b.Next
 	p.wrote = false
-	p.putAway()
+	p.book.settle()
+	clear(p.armed)
+	p.armed = p.armed[:0]
 	p.count.batches++
 	p.count.written += int64(len(b.States))
 	p.count.addTo(p.cfg.Counters)
@@ -55,59 +60,59 @@ func (p *Partition) Flush(ctx context.Context) error {
 	return nil
 }
 
-// writeStates encodes the changed states into the cache and the batch, and
-// indexes what they have pending.
-func (p *Partition) writeStates(b *Batch) {
-	byBucket := map[Bucket]int{}
-	p.encoded = p.encoded[:0]
-	type span struct {
-		user     string
-		from, to int
+// writeStates lists the changed states, and the index entries for what they
+// have pending.
+func (p *Partition) writeStates(b *Batch) error {
+	if err := p.indexArmed(b); err != nil {
+		return err
 	}
-	spans := make([]span, 0, len(p.working))
-	for _, e := range p.working {
-		if !e.dirty {
-			continue
-		}
-		if e.index {
-			p.indexPending(e, b, byBucket)
-		}
-		from := len(p.encoded)
-		p.encoded = e.st.Append(p.encoded, p.set)
-		spans = append(spans, span{e.user, from, len(p.encoded)})
-	}
-	b.States = make([]StateWrite, len(spans))
-	for i, s := range spans {
-		state := p.encoded[s.from:s.to:s.to]
-		p.cache.put(s.user, state)
-		b.States[i] = StateWrite{s.user, state}
-	}
-	// Known to be new and left untouched, or read only: the cache keeps what it has.
+	b.States = make([]StateWrite, 0, len(p.book.changed))
+	p.book.eachChanged(func(user string, state []byte) {
+		b.States = append(b.States, StateWrite{user, state})
+	})
+	return nil
 }
 
-// indexPending gives the user's next due time an index entry, unless one that
-// comes up earlier is still to come.
-func (p *Partition) indexPending(e *entry, b *Batch, byBucket map[Bucket]int) {
-	due, ok := e.st.NextDue()
-	if !ok {
-		return
+// indexArmed gives what was armed in the batch and is still pending an entry in
+// the timer index.
+func (p *Partition) indexArmed(b *Batch) error {
+	byBucket := map[Bucket]int{}
+	for _, a := range p.armed {
+		k := keyOf(a.user)
+		if !p.book.disarm(k) {
+			continue // a second time for the same user
+		}
+		blob, _ := p.book.get(k)
+		if err := p.st.Decode(blob); err != nil {
+			return p.stop(fmt.Sprintf("the state of user %q cannot be read: %v", a.user, err))
+		}
+		due, ok := p.st.NextDue()
+		if !ok {
+			// Armed and ended within the batch: no entry will come up.
+			p.st.SetTimerHint(0)
+			p.keep(a.user, false)
+			continue
+		}
+		at := second(due)
+		if p.st.TimerHint() != at {
+			p.st.SetTimerHint(at)
+			p.keep(a.user, false)
+		}
+		bucket := bucketFor(at, p.clock)
+		i, ok := byBucket[bucket]
+		if !ok {
+			i = len(b.Timers)
+			byBucket[bucket] = i
+			loaded, exists := p.timers.buckets[bucket]
+			b.Timers = append(b.Timers, TimerWrite{Bucket: bucket, New: !exists})
+			p.timers.buckets[bucket] = loaded || !exists && bucket.Start <= p.timers.horizon
+		}
+		b.Timers[i].Entries = append(b.Timers[i].Entries, TimerEntry{At: at, User: a.user})
+		if p.timers.buckets[bucket] && a.at != due {
+			p.timers.push(due, a.user)
+		}
 	}
-	if h := e.st.TimerHint(); h > p.clock && h <= due {
-		return
-	}
-	at := second(due)
-	bucket := bucketFor(at, p.clock)
-	i, ok := byBucket[bucket]
-	if !ok {
-		i = len(b.Timers)
-		byBucket[bucket] = i
-		loaded, exists := p.timers.buckets[bucket]
-		b.Timers = append(b.Timers, TimerWrite{Bucket: bucket, New: !exists})
-		p.timers.buckets[bucket] = loaded || !exists && bucket.Start <= p.timers.horizon
-	}
-	b.Timers[i].Entries = append(b.Timers[i].Entries, TimerEntry{At: at, User: e.user})
-	e.st.SetTimerHint(at)
-	p.pushPending(e)
+	return nil
 }
 
 // retry repeats a call to the store until there is an answer. The call is

@@ -62,15 +62,6 @@ type Settings struct {
 	Trouble func(input TopicPartition, what string, err error)
 }
 
-// entry is a user in the working set of the open batch.
-type entry struct {
-	user  string
-	st    rules.State
-	dirty bool
-	index bool  // the timer index needs an entry for what is pending
-	heap  int64 // due time that was pushed last
-}
-
 // Partition applies the records of one input partition. It is driven by calls of
 // one goroutine; Pending and Settle alone may be called from another.
 type Partition struct {
@@ -84,10 +75,10 @@ type Partition struct {
 	clock   int64
 	wrote   bool // the open batch has something to write
 	timers  *timers
-	cache   *cache
-	working map[string]*entry
-	pool    []*entry
-	missing []*entry // of the working set, not loaded yet
+	book    *book
+	missing []string   // users to be loaded
+	armed   []dueEntry // what the open batch has armed and the index lacks
+	st      rules.State
 	out     output
 	result  rules.Result
 	events  []rules.Event
@@ -103,9 +94,8 @@ func openPartition(cfg *Settings, input TopicPartition, c *Claimed, base Positio
 	p := &Partition{
 		cfg: cfg, input: input, dec: cfg.NewDecoder(),
 		head: c.Header, offset: c.Header.Offset, clock: c.Header.Clock,
-		timers:  newTimers(c.Buckets),
-		cache:   newCache(cfg.CacheBytes),
-		working: map[string]*entry{},
+		timers: newTimers(c.Buckets),
+		book:   newBook(cfg.CacheBytes),
 	}
 	retired := make(map[rules.ID]string, len(c.Names))
 	for id, name := range c.Names {
@@ -113,9 +103,7 @@ func openPartition(cfg *Settings, input TopicPartition, c *Claimed, base Positio
 	}
 	p.set = cfg.Set.WithNames(retired)
 	p.result.Verbose = cfg.Decisions == DecisionsAll
-	// Of a partition that has no history the store knows nothing that the cache
-	// does not: misses need not be asked for until something is evicted.
-	p.cache.evicted = c.Header.Seq > 0
+	p.book.evicted = c.Header.Seq > 0
 	p.out.init(cfg, input)
 	p.publishing.init(base, c.Header)
 	return p
@@ -156,7 +144,8 @@ func (p *Partition) Consume(ctx context.Context, recs []Record) error {
 
 // full says that the open batch has grown to its bounds.
 func (p *Partition) full() bool {
-	return len(p.working) >= p.cfg.BatchUsers || p.out.size() >= p.cfg.BatchBytes
+	return len(p.book.changed) >= p.cfg.BatchUsers || p.out.size() >= p.cfg.BatchBytes ||
+		p.book.bytes >= p.cfg.CacheBytes/2
 }
 
 func (p *Partition) consumeChunk(ctx context.Context, recs []Record) error {
@@ -179,13 +168,7 @@ func (p *Partition) consumeChunk(ctx context.Context, recs []Record) error {
 	if err := p.reach(ctx, end); err != nil {
 		return err
 	}
-	if next, ok := p.timers.next(); ok && next <= end {
-		for _, d := range p.timers.due {
-			if d.at <= end && len(p.missing) < 2*chunk {
-				p.want(d.user)
-			}
-		}
-	}
+	p.wantDue(end)
 	if err := p.load(ctx); err != nil {
 		return err
 	}
@@ -263,27 +246,26 @@ func (p *Partition) applyEvent(ctx context.Context, ev *rules.Event) error {
 		}
 		p.clock = ev.Time
 	}
-	e, err := p.entry(ctx, ev.User)
+	st, err := p.state(ctx, ev.User)
 	if err != nil {
 		return err
 	}
 	p.result.Reset()
-	p.set.Step(&e.st, ev.User, rules.Input{Event: ev}, &p.result)
-	p.take(e, ByEvent, ev.Offset, p.clock)
+	p.set.Step(st, ev.User, rules.Input{Event: ev}, &p.result)
+	changed := p.take(ByEvent, ev.Offset, p.clock)
 	p.offset = ev.Offset + 1
 	p.wrote = true
-	p.rearm(e)
+	if changed {
+		p.keep(ev.User, p.rearm(st, ev.User))
+	}
 	// A late event may have armed what is due already: once an event has been
 	// applied nothing due is left unfired.
 	return p.fireUntil(ctx, p.clock)
 }
 
-// take books what a Step brought about.
-func (p *Partition) take(e *entry, cause Cause, position, clock int64) {
+// take books what a Step brought about, and says whether the state has changed.
+func (p *Partition) take(cause Cause, position, clock int64) bool {
 	r := &p.result
-	if r.Changed {
-		e.dirty, p.wrote = true, true
-	}
 	if r.Duplicate {
 		p.count.duplicates++
 	}
@@ -294,4 +276,5 @@ func (p *Partition) take(e *entry, cause Cause, position, clock int64) {
 		p.count.decided(d.Outcome)
 		p.out.decision(d, cause, position, clock)
 	}
+	return r.Changed
 }

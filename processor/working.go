@@ -3,49 +3,29 @@ package processor
 import (
 	"context"
 	"fmt"
-	"strings"
+	"slices"
+
+	"github.com/nudged/nudged/rules"
 )
 
-// want puts the user into the working set. Who is not in the cache is loaded by
-// load.
+// want notes that the user's state will be needed. What is not in the book is
+// loaded by load.
 func (p *Partition) want(user string) {
-	if _, ok := p.working[user]; ok {
+	// Of a partition without history the store knows nothing that the book does
+	// not, until something has been evicted.
+	if !p.book.evicted || p.book.has(keyOf(user)) {
 		return
 	}
-	e := p.spare()
-	e.user = strings.Clone(user)
-	p.working[e.user] = e
-	blob, cached := p.cache.get(user)
-	switch {
-	case cached:
-		if err := e.st.Decode(blob); err == nil {
-			return
-		}
-		// Fall through to the store, whose error names the user.
-		p.missing = append(p.missing, e)
-	case p.cache.evicted:
-		p.missing = append(p.missing, e)
-	}
+	p.missing = append(p.missing, user)
 }
 
-func (p *Partition) spare() *entry {
-	if n := len(p.pool); n > 0 {
-		e := p.pool[n-1]
-		p.pool = p.pool[:n-1]
-		return e
-	}
-	return &entry{}
-}
-
-// load fetches the states of wanted users that were not in the cache.
+// load fetches the states of wanted users into the book.
 func (p *Partition) load(ctx context.Context) error {
 	if len(p.missing) == 0 {
 		return nil
 	}
-	users := make([]string, len(p.missing))
-	for i, e := range p.missing {
-		users[i] = e.user
-	}
+	slices.Sort(p.missing)
+	users := slices.Compact(p.missing)
 	var blobs [][]byte
 	err := p.retry(ctx, "load states", func() (err error) {
 		blobs, err = p.cfg.Store.States(ctx, p.input, users)
@@ -54,38 +34,42 @@ func (p *Partition) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for i, e := range p.missing {
-		if blobs[i] == nil {
-			continue
-		}
-		if err := e.st.Decode(blobs[i]); err != nil {
-			return &StopError{Input: p.input, Group: p.cfg.Group,
-				Reason: fmt.Sprintf("the state of user %q cannot be read: %v", e.user, err),
-				Wayout: "Run the version of nudged that wrote it, or restore Redis from a backup"}
-		}
+	p.cfg.Counters.Loaded.Add(int64(len(users)))
+	for i, user := range users {
+		// An empty entry stands for a user without a state.
+		p.book.put(keyOf(user), user, blobs[i], false, false)
 	}
+	clear(p.missing)
 	p.missing = p.missing[:0]
 	return nil
 }
 
-// entry returns the user's entry of the working set, loaded.
-func (p *Partition) entry(ctx context.Context, user string) (*entry, error) {
-	if e, ok := p.working[user]; ok {
-		return e, nil
+// state returns the user's state, decoded. It is good until the next call.
+func (p *Partition) state(ctx context.Context, user string) (*rules.State, error) {
+	k := keyOf(user)
+	blob, ok := p.book.get(k)
+	if !ok && p.book.evicted {
+		p.missing = append(p.missing, user)
+		if err := p.load(ctx); err != nil {
+			return nil, err
+		}
+		blob, _ = p.book.get(k)
 	}
-	p.want(user)
-	if err := p.load(ctx); err != nil {
-		return nil, err
+	if len(blob) == 0 {
+		p.st.Reset()
+		return &p.st, nil
 	}
-	return p.working[user], nil
+	if err := p.st.Decode(blob); err != nil {
+		return nil, &StopError{Input: p.input, Group: p.cfg.Group,
+			Reason: fmt.Sprintf("the state of user %q cannot be read: %v", user, err),
+			Wayout: "Run the version of nudged that wrote it, or restore Redis from a backup"}
+	}
+	return &p.st, nil
 }
 
-// putAway stores the working set in the cache and empties it.
-func (p *Partition) putAway() {
-	for _, e := range p.working {
-		e.st.Reset()
-		*e = entry{st: e.st}
-		p.pool = append(p.pool, e)
-	}
-	clear(p.working)
+// keep puts the decoded state back.
+func (p *Partition) keep(user string, armed bool) {
+	p.encoded = p.st.Append(p.encoded[:0], p.set)
+	p.book.put(keyOf(user), user, p.encoded, true, armed)
+	p.wrote = true
 }

@@ -42,10 +42,7 @@ const (
 	instanceFields
 )
 
-const (
-	keyedMetric = 0x80
-	hashBits    = 48 // of ids and keys
-)
+const keyedMetric = 0x80
 
 // Append appends the stored form of the state to dst. What the set does not
 // read any more, and what has left its window, is dropped on the way; that
@@ -78,10 +75,8 @@ func (st *State) Append(dst []byte, s *Set) []byte {
 		dst = binary.AppendVarint(dst, st.hint-st.newest)
 	}
 	if len(st.recent) > 0 {
-		dst = binary.AppendUvarint(dst, uint64(len(st.recent)))
-		for _, h := range st.recent {
-			dst = appendUint48(dst, h)
-		}
+		dst = binary.AppendUvarint(dst, uint64(len(st.recent)/idBytes))
+		dst = append(dst, st.recent...)
 	}
 	if len(st.attrs) > 0 {
 		dst = binary.AppendUvarint(dst, uint64(len(st.attrs)))
@@ -215,6 +210,10 @@ func (st *State) appendInstance(dst []byte, in *Instance) []byte {
 	return dst
 }
 
+func uint48(b []byte) uint64 {
+	return uint64(binary.LittleEndian.Uint32(b)) | uint64(binary.LittleEndian.Uint16(b[4:]))<<32
+}
+
 func appendUint48(dst []byte, h uint64) []byte {
 	return append(dst, byte(h), byte(h>>8), byte(h>>16), byte(h>>24), byte(h>>32), byte(h>>40))
 }
@@ -268,9 +267,7 @@ func (st *State) decode(r *reader) error {
 		st.hint = st.newest + r.varint()
 	}
 	if sections&hasRecent != 0 {
-		for range r.count(hashBits / 8) {
-			st.recent = append(st.recent, r.uint48())
-		}
+		st.recent = append(st.recent, r.take(r.count(idBytes)*idBytes)...)
 	}
 	if sections&hasAttrs != 0 {
 		for range r.count(5) {
@@ -289,7 +286,7 @@ func (st *State) decode(r *reader) error {
 	}
 	if sections&hasPending != 0 {
 		for range r.count(10) {
-			st.instances = append(st.instances, st.decodeInstance(r))
+			st.decodeInstance(r)
 		}
 	}
 	if r.err == nil && len(r.b) != 0 {
@@ -322,8 +319,9 @@ func (st *State) decodeMetric(r *reader) {
 	}
 }
 
-func (st *State) decodeInstance(r *reader) Instance {
-	in := Instance{rule: r.id()}
+func (st *State) decodeInstance(r *reader) {
+	in := st.addInstance()
+	in.rule = r.id()
 	flags := r.byte()
 	in.Due = st.newest + r.varint()
 	if flags&instanceKey != 0 {
@@ -347,6 +345,18 @@ func (st *State) decodeInstance(r *reader) Instance {
 			t.Fields = append(t.Fields, TriggerField{r.id(), r.value()})
 		}
 	}
+}
+
+// addInstance appends an empty instance, reusing the memory of an earlier one.
+func (st *State) addInstance() *Instance {
+	n := len(st.instances)
+	if n == cap(st.instances) {
+		st.instances = append(st.instances, Instance{})
+	} else {
+		st.instances = st.instances[:n+1]
+	}
+	in := &st.instances[n]
+	*in = Instance{Trigger: Trigger{Fields: in.Trigger.Fields[:0]}}
 	return in
 }
 
@@ -418,11 +428,11 @@ func (r *reader) id() ID {
 }
 
 func (r *reader) uint48() uint64 {
-	b := r.take(6)
+	b := r.take(idBytes)
 	if b == nil {
 		return 0
 	}
-	return uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 | uint64(b[4])<<32 | uint64(b[5])<<40
+	return uint48(b)
 }
 
 func (r *reader) string() string {

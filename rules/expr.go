@@ -109,6 +109,6 @@ func (e *Env) metricKey(m *Metric) (uint64, bool) {
 }
 
 // hash48 is how ids and keys are remembered: 48 bits of xxhash64.
-func hash48(s string) uint64 { return xxhash.Sum64String(s) & (1<<hashBits - 1) }
+func hash48(s string) uint64 { return xxhash.Sum64String(s) & (1<<(8*idBytes) - 1) }
 
 const endOfTime = math.MaxInt64

@@ -9,7 +9,7 @@ import (
 type State struct {
 	newest    int64 // time of the newest event
 	hint      int64 // due time of the user's timer index entry; 0: none
-	recent    []uint64
+	recent    []byte // ids of recent events, oldest first, idBytes each
 	attrs     []attrState
 	metrics   []metricState
 	sent      []lastSend
@@ -157,16 +157,21 @@ func (st *State) metricFor(m *Metric) *metricState {
 	return &st.metrics[n]
 }
 
+// idBytes is how much of the hash of an event id or of a key is kept.
+const idBytes = 6
+
 // remember reports whether the event id is among the recent ones, and takes it
-// in if not. 48 bits of its hash are kept.
+// in if not.
 func (st *State) remember(h uint64, limit int) (seen bool) {
-	if slices.Contains(st.recent, h) {
-		return true
+	for i := 0; i+idBytes <= len(st.recent); i += idBytes {
+		if uint48(st.recent[i:]) == h {
+			return true
+		}
 	}
-	if len(st.recent) >= limit {
-		st.recent = append(st.recent[:0], st.recent[len(st.recent)-limit+1:]...)
+	if over := len(st.recent) - (limit-1)*idBytes; over > 0 {
+		st.recent = append(st.recent[:0], st.recent[over:]...)
 	}
-	st.recent = append(st.recent, h)
+	st.recent = appendUint48(st.recent, h)
 	return false
 }
 
@@ -198,6 +203,8 @@ func (st *State) find(rule ID, key string) *Instance {
 	return nil
 }
 
+// remove takes an instance out. The memory that it leaves at the end is not
+// shared with any that stays.
 func (st *State) remove(i int) {
 	st.instances = slices.Delete(st.instances, i, i+1)
 }

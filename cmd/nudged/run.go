@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"runtime/pprof"
 
 	"github.com/spf13/cobra"
 
@@ -13,7 +14,7 @@ import (
 )
 
 func runCommand() *cobra.Command {
-	var path string
+	var path, cpuProfile string
 	var printConfig, stopAtEnd bool
 	var clock string
 	c := &cobra.Command{
@@ -55,6 +56,17 @@ SIGTERM finishes what is under way and stops within 10 seconds.`,
 				return err
 			}
 			tuneMemory()
+			if cpuProfile != "" {
+				f, err := os.Create(cpuProfile)
+				if err != nil {
+					return err
+				}
+				defer f.Close()
+				if err := pprof.StartCPUProfile(f); err != nil {
+					return err
+				}
+				defer pprof.StopCPUProfile()
+			}
 			d := app.Daemon{Config: cfg, Logger: logger, Stdout: os.Stdout}
 			return d.Run(c.Context())
 		},
@@ -63,6 +75,7 @@ SIGTERM finishes what is under way and stops within 10 seconds.`,
 	c.Flags().BoolVar(&printConfig, "print-config", false, "print the configuration as it results, secrets hidden, and exit")
 	c.Flags().BoolVar(&stopAtEnd, "stop-at-end", false, "read to the present end of each partition, commit, and exit (with clock: event)")
 	c.Flags().StringVar(&clock, "clock", "", "wall or event; overrides the configuration")
+	c.Flags().StringVar(&cpuProfile, "cpuprofile", "", "write a CPU profile to this file, for go tool pprof")
 	return c
 }
 

@@ -181,7 +181,11 @@ func (d *Daemon) serve(ctx context.Context, pr *processor.Processor, counters *p
 		d.Logger.Warn("the stop was cut short; the next start goes on from there", "error", err.Error())
 	}
 	cancel()
-	return <-ended
+	err = <-ended
+	d.Logger.Info("stopped", "events", counters.Events.Load(), "decisions", counters.Decisions.Load(), "sent", counters.Sent.Load(),
+		"dead_letters", counters.DeadLetters.Load(), "batches", counters.Batches.Load(), "states_written", counters.Written.Load(),
+		"states_loaded", counters.Loaded.Load(), "transactions", counters.Transactions.Load(), "aborted", counters.Aborted.Load())
+	return err
 }
 
 // waitCommitted returns once the group has committed every partition up to its

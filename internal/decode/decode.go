@@ -21,7 +21,7 @@ import (
 
 // Decoder decodes flat JSON events. It is used by one goroutine.
 type Decoder struct {
-	fields     map[string]field
+	names      names
 	slots      int
 	timeLayout string
 	types      map[string]string
@@ -50,20 +50,21 @@ const (
 // New returns a decoder for the fields that the set reads. The mapping must be
 // valid.
 func New(set *rules.Set, m input.Mapping) *Decoder {
-	d := &Decoder{fields: map[string]field{}, slots: len(set.Fields), timeLayout: m.TimeFormat, types: m.Types}
+	d := &Decoder{slots: len(set.Fields), timeLayout: m.TimeFormat, types: m.Types}
+	fields := map[string]field{}
 	for slot, name := range set.Fields {
-		d.fields[name] = field{slot: slot}
+		fields[name] = field{slot: slot}
 	}
 	canonical := func(name, otherwise string, bit uint8) {
 		if name == "" {
 			name = otherwise
 		}
-		f, ok := d.fields[name]
+		f, ok := fields[name]
 		if !ok {
 			f.slot = -1
 		}
 		f.canonical = bit
-		d.fields[name] = f
+		fields[name] = f
 	}
 	canonical(m.Fields.User, "user", isUser)
 	canonical(m.Fields.Time, "time", isTime)
@@ -73,6 +74,7 @@ func New(set *rules.Set, m input.Mapping) *Decoder {
 	} else if *m.Fields.ID != "" {
 		canonical(*m.Fields.ID, "", isID)
 	}
+	d.names = newNames(fields)
 	d.each = d.field
 	return d
 }
@@ -85,9 +87,28 @@ func (dec *Decoder) Decode(ev *rules.Event, value []byte) error {
 		ev.Fields = make([]rules.Value, dec.slots)
 	}
 	ev.Fields = ev.Fields[:dec.slots]
-	clear(ev.Fields)
+	dec.begin(ev, value)
+	if done, err := dec.scan(value); done {
+		if err != nil {
+			return err
+		}
+		return dec.check()
+	}
+	dec.begin(ev, value)
+	return dec.decode()
+}
+
+// begin forgets what was decoded before.
+func (dec *Decoder) begin(ev *rules.Event, value []byte) {
+	fields := ev.Fields
+	clear(fields)
+	*ev = rules.Event{Fields: fields}
 	dec.ev, dec.value, dec.seen = ev, value, 0
-	dec.d.ResetBytes(value)
+}
+
+// decode is the long way, by jx.
+func (dec *Decoder) decode() error {
+	dec.d.ResetBytes(dec.value)
 	if err := dec.d.ObjBytes(dec.each); err != nil {
 		return invalid(err)
 	}
@@ -143,7 +164,7 @@ func (dec *Decoder) check() error {
 
 // field takes one field in.
 func (dec *Decoder) field(d *jx.Decoder, key []byte) error {
-	f, ok := dec.fields[string(key)]
+	f, ok := dec.lookup(key)
 	if !ok {
 		return d.Skip()
 	}
@@ -151,10 +172,23 @@ func (dec *Decoder) field(d *jx.Decoder, key []byte) error {
 	if err != nil {
 		return err
 	}
+	return dec.store(f, v)
+}
+
+// store puts a value where it belongs. Of a key that comes twice the last one
+// holds.
+func (dec *Decoder) store(f field, v rules.Value) error {
 	if f.slot >= 0 {
 		dec.ev.Fields[f.slot] = v
 	}
-	if f.canonical == 0 || !v.Present() {
+	if f.canonical == 0 {
+		return nil
+	}
+	if !v.Present() {
+		dec.seen &^= f.canonical
+		if f.canonical == isID {
+			dec.ev.ID = ""
+		}
 		return nil
 	}
 	dec.seen |= f.canonical
@@ -191,7 +225,7 @@ func (dec *Decoder) time(v rules.Value) error {
 	var text []byte
 	switch v.Kind {
 	case rules.String:
-		text = []byte(v.Str())
+		text = unsafe.Slice(unsafe.StringData(v.Str()), len(v.Str())) // read only
 		if dec.timeLayout == "" {
 			if ms, ok := eventtime.ParseRFC3339(text); ok {
 				dec.ev.Time = ms
@@ -252,8 +286,10 @@ func number(n jx.Num) (rules.Value, error) {
 		return rules.StringValue(strings.Clone(string(n[1 : len(n)-1]))), nil
 	}
 	text := unsafe.String(unsafe.SliceData(n), len(n))
-	if i, err := strconv.ParseInt(text, 10, 64); err == nil {
-		return rules.IntValue(i), nil
+	if !strings.ContainsAny(text, ".eE") {
+		if i, err := strconv.ParseInt(text, 10, 64); err == nil {
+			return rules.IntValue(i), nil
+		}
 	}
 	f, err := strconv.ParseFloat(text, 64)
 	if err != nil || math.IsInf(f, 0) {

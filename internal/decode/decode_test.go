@@ -2,6 +2,7 @@ package decode
 
 import (
 	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -146,6 +147,40 @@ func FuzzDecode(f *testing.F) {
 		}
 		if n, ok := std["name"].(string); ok && ev.Field(1).Str() != n {
 			t.Errorf("name %q, encoding/json reads %q", ev.Field(1).Str(), n)
+		}
+	})
+}
+
+// FuzzScan holds the short way against the long one: what it takes, jx takes
+// too, with the same result.
+func FuzzScan(f *testing.F) {
+	for _, s := range []string{
+		`{"id":"e1","type":"view","user":"u1","time":"2026-01-01T00:00:00.123Z","price":12.5}`,
+		` { "type" : "v" , "user" : 7 , "time" : -0.5e+3 , "ok" : true , "name" : null } `,
+		`{"user":"u","user":null,"type":"v","time":1}`, `{"a":01}`, `{"a":1.}`, `{"a":-}`, `{}x`, `{"a":"\u0041"}`, `{"price":1e999}`,
+		"{\"a\":\"\x1f\"}", "{\"a\":\"\xc3\xa9\"}",
+	} {
+		f.Add([]byte(s))
+	}
+	set := testSet(f)
+	f.Fuzz(func(t *testing.T, value []byte) {
+		d := New(set, input.Mapping{})
+		var fast, slow rules.Event
+		fast.Fields, slow.Fields = make([]rules.Value, len(set.Fields)), make([]rules.Value, len(set.Fields))
+		d.begin(&fast, value)
+		done, err := d.scan(value)
+		if done && err == nil {
+			err = d.check()
+		}
+		if !done {
+			return
+		}
+		d.begin(&slow, value)
+		if slowErr := d.decode(); (err == nil) != (slowErr == nil) {
+			t.Fatalf("short way: %v, long way: %v", err, slowErr)
+		}
+		if err == nil && !reflect.DeepEqual(fast, slow) {
+			t.Fatalf("short way: %+v, long way: %+v", fast, slow)
 		}
 	})
 }

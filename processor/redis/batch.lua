@@ -3,11 +3,13 @@
 -- KEYS  1 header, 2 outbox, 3 set of timer buckets; then, in the order of ARGV, the timer lists that are
 --       over, the timer lists that get entries, and the user buckets. All keys are named here, none is
 --       built below: so a Cluster that is moving the slot refuses the call before it begins.
+--       A check needs only 1 to 3.
 -- ARGV  1 epoch, 2 version that the header must hold, 3 version after it
 --       4 seq up to which the outbox has been published
 --       5 s, 6 h, 7 l, 8 o, 9 c, 10 b, 11 x: the header after it
 --       12 seq of the outbox entry, empty if there is none; 13 its records
---       14 how many timer buckets are over; their numbers
+--       14 'check' answers only as 'write' would, and needs no further arguments
+--       15 how many timer buckets are over; their numbers
 --       then how many timer buckets get entries; for each its number, count of entries, entries
 --       then how many user buckets are written; for each count of values, user, state, user, state, ...
 -- Returns {'ok'}
@@ -39,11 +41,14 @@ end
 if found[2] ~= version then
   return {'lost', found[2]}
 end
+if ARGV[14] == 'check' then
+  return {'ok'}
+end
 
 redis.call('HSET', header, 'e', epoch)
 
 local k = 4   -- next key
-local a = 14  -- next argument
+local a = 15  -- next argument
 
 -- write calls command with the next n arguments, in portions: unpack fails near 8,000 values. Even portions
 -- keep field and value together.

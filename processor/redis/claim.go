@@ -17,7 +17,7 @@ func (s *Store) Claim(ctx context.Context, tp processor.TopicPartition, c proces
 	for id, name := range c.Names {
 		args = append(args, id, name)
 	}
-	word, rest, err := s.call(ctx, claimScript, 4, args)
+	word, rest, err := call(ctx, s.client, claimScript, 4, args)
 	if err != nil {
 		return nil, s.failure(op, p, err)
 	}

@@ -83,8 +83,19 @@ func describe(client goredis.UniversalClient) string {
 	return fmt.Sprintf("%T", client)
 }
 
-// readsFromReplicas tells whether a client may read what is not there yet.
-func readsFromReplicas(client goredis.UniversalClient) bool {
-	c, ok := client.(*goredis.ClusterClient)
-	return ok && (c.Options().ReadOnly || c.Options().RouteByLatency || c.Options().RouteRandomly)
+// unfit says why a client must not be used.
+func unfit(client goredis.UniversalClient) error {
+	switch c := client.(type) {
+	case *goredis.Client:
+		// A transaction that is repeated behind our back is no longer guarded
+		// by the WATCH before it.
+		if c.Options().MaxRetries > 0 {
+			return errors.New("redis: the client repeats calls on its own: set MaxRetries to -1")
+		}
+	case *goredis.ClusterClient:
+		if o := c.Options(); o.ReadOnly || o.RouteByLatency || o.RouteRandomly {
+			return errors.New("redis: the client reads from replicas, which may be behind: turn off read-only and routing by latency or at random")
+		}
+	}
+	return nil
 }

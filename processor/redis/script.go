@@ -3,7 +3,6 @@ package redis
 import (
 	"context"
 	_ "embed" // the scripts
-	"errors"
 	"fmt"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -34,15 +33,26 @@ const scriptHead = 3
 
 // call runs a script. The command's arguments are handed to go-redis as they
 // are, since those of a batch are many: from the fourth on they are keys, then
-// arguments. The first scriptHead are set here. The reply is a list of which the
-// first element is a word.
-func (s *Store) call(ctx context.Context, sc *script, keys int, args []any) (word string, rest []any, err error) {
+// arguments. The first scriptHead are set here.
+func call(ctx context.Context, c processer, sc *script, keys int, args []any) (word string, rest []any, err error) {
 	args[0], args[1], args[2] = "evalsha", sc.sha, keys
-	cmd := process(ctx, s.client, args)
-	if goredis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") || errors.Is(cmd.Err(), goredis.ErrNoScript) {
+	cmd := goredis.NewCmd(ctx, args...)
+	if err := c.Process(ctx, cmd); goredis.HasErrorPrefix(err, "NOSCRIPT") {
 		args[0], args[1] = "eval", sc.source
-		cmd = process(ctx, s.client, args)
+		cmd = goredis.NewCmd(ctx, args...)
+		_ = c.Process(ctx, cmd) // the error is the command's, too
 	}
+	return answer(cmd)
+}
+
+// processer is what runs a command: a client, or a connection of its own.
+type processer interface {
+	Process(ctx context.Context, cmd goredis.Cmder) error
+}
+
+// answer reads the reply of a script: a list of which the first element is a
+// word.
+func answer(cmd *goredis.Cmd) (word string, rest []any, err error) {
 	reply, err := cmd.Slice()
 	if err != nil {
 		return "", nil, err
@@ -54,14 +64,6 @@ func (s *Store) call(ctx context.Context, sc *script, keys int, args []any) (wor
 		return "", nil, fmt.Errorf("unexpected reply of a script: %v", reply)
 	}
 	return word, reply[1:], nil
-}
-
-func process(ctx context.Context, client goredis.UniversalClient, args []any) *goredis.Cmd {
-	cmd := goredis.NewCmd(ctx, args...)
-	cmd.SetFirstKeyPos(scriptHead)
-	// The error is the command's, too.
-	_ = client.Process(ctx, cmd)
-	return cmd
 }
 
 // text is the i-th element of a reply, "" if there is none.

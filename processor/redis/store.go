@@ -36,6 +36,9 @@ type Store struct {
 	group   string
 	buckets int
 	address string
+	// large is the number of users from which on a batch is written in a
+	// transaction.
+	large int
 
 	mu sync.RWMutex
 	// claimed holds the partitions that this Store has claimed, whose number of
@@ -48,7 +51,8 @@ type Store struct {
 var _ processor.Store = (*Store)(nil)
 
 // New returns a Store of one group. The client is not closed by it. Connect
-// makes a client that fits; one that reads from replicas is refused.
+// makes a client that fits; one that reads from replicas or repeats calls is
+// refused.
 func New(client goredis.UniversalClient, o Options) (*Store, error) {
 	if o.Group == "" {
 		return nil, errors.New("redis: the group is empty: name the consumer group")
@@ -62,14 +66,14 @@ func New(client goredis.UniversalClient, o Options) (*Store, error) {
 	if o.UserBuckets < 1 || o.UserBuckets > maxUserBuckets {
 		return nil, fmt.Errorf("redis: %d user buckets, expected 1 to %d", o.UserBuckets, maxUserBuckets)
 	}
-	if readsFromReplicas(client) {
-		return nil, errors.New("redis: the client reads from replicas, which may be behind: turn off read-only and routing by latency or at random")
+	if err := unfit(client); err != nil {
+		return nil, err
 	}
 	if o.Address == "" {
 		o.Address = describe(client)
 	}
 	s := &Store{
-		client: client, group: o.Group, buckets: o.UserBuckets, address: o.Address,
+		client: client, group: o.Group, buckets: o.UserBuckets, address: o.Address, large: largeBatch,
 		claimed: map[processor.TopicPartition]*partition{},
 	}
 	s.batches.New = func() any { return &batchArgs{} }

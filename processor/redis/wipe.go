@@ -70,7 +70,7 @@ func (w *wiping) step(ctx context.Context, name string, keys []string) error {
 		args = append(args, k)
 	}
 	args = append(args, w.epoch, w.before, w.during, name)
-	word, rest, err := w.store.call(ctx, wipeScript, 1+len(keys), args)
+	word, rest, err := call(ctx, w.store.client, wipeScript, 1+len(keys), args)
 	if err != nil {
 		return w.store.failure(op, w.partition, err)
 	}
