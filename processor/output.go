@@ -95,7 +95,9 @@ func (o *output) close(epoch, seq, previous int64) (records []sinks.Record, evid
 	}
 	records = append(records, o.dead...)
 	evidence = len(o.marked) > 0
-	o.arena, o.marked, o.dead, o.deadSize = nil, o.marked[:0], nil, 0
+	// The next batch will need about as much.
+	o.arena = make([]byte, 0, len(o.arena)+len(o.arena)/8)
+	o.marked, o.dead, o.deadSize = o.marked[:0], nil, 0
 	return records, evidence
 }
 

@@ -157,7 +157,7 @@ func (p *Partition) consumeChunk(ctx context.Context, recs []Record) error {
 	end := p.clock
 	for i := range recs {
 		refused[i] = p.decode(&events[i], &recs[i])
-		if refused[i] != nil || !p.set.Reads(events[i].Type) {
+		if refused[i] != nil || !p.set.Reads(&events[i]) {
 			continue
 		}
 		p.want(events[i].User)
@@ -236,7 +236,7 @@ func (p *Partition) applyRecord(ctx context.Context, rec *Record, ev *rules.Even
 
 func (p *Partition) applyEvent(ctx context.Context, ev *rules.Event) error {
 	p.count.events++
-	if !p.set.Reads(ev.Type) {
+	if !p.set.Reads(ev) {
 		p.count.unread++
 		return nil
 	}

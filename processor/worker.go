@@ -18,7 +18,7 @@ type worker struct {
 
 	mu     sync.Mutex
 	part   *Partition // nil while it is not claimed
-	inbox  []Record
+	inbox  [][]Record
 	bytes  int   // of the inbox
 	paused bool  // delivery is paused
 	end    int64 // of the log, as far as known
@@ -73,7 +73,7 @@ func (w *worker) deliver(recs []Record, end int64) {
 	for i := range recs {
 		w.bytes += len(recs[i].Value) + len(recs[i].Key) + 64
 	}
-	w.inbox = append(w.inbox, recs...)
+	w.inbox = append(w.inbox, recs)
 	w.end = max(w.end, end)
 	if w.bytes > inboxLimit && !w.paused {
 		w.paused = true
@@ -176,8 +176,10 @@ func (w *worker) serve(ctx context.Context, p *Partition) error {
 			return err
 		}
 		recs, probe, end, finish := w.take(p)
-		if err := p.Consume(ctx, recs); err != nil {
-			return err
+		for _, r := range recs {
+			if err := p.Consume(ctx, r); err != nil {
+				return err
+			}
 		}
 		more := false
 		if probe.now > 0 && p.Offset() >= probe.end {
@@ -235,7 +237,7 @@ func (w *worker) mayGoOn(p *Partition) bool {
 }
 
 // take empties the inbox, unless too much waits to be published.
-func (w *worker) take(p *Partition) (recs []Record, probe clockProbe, end int64, finish bool) {
+func (w *worker) take(p *Partition) (recs [][]Record, probe clockProbe, end int64, finish bool) {
 	goOn := w.mayGoOn(p)
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -250,8 +252,11 @@ func (w *worker) take(p *Partition) (recs []Record, probe clockProbe, end int64,
 	end = w.end
 	if target, ok := w.pr.targets[w.input]; ok {
 		// What came after the end that was asked for is left alone.
-		for len(recs) > 0 && recs[len(recs)-1].Offset >= target {
-			recs = recs[:len(recs)-1]
+		for i, r := range recs {
+			for len(r) > 0 && r[len(r)-1].Offset >= target {
+				r = r[:len(r)-1]
+			}
+			recs[i] = r
 		}
 		end = target
 	}

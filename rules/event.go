@@ -22,6 +22,10 @@ type Event struct {
 	// Partition and Offset say where in the input topic the event was read.
 	Partition int32
 	Offset    int64
+
+	// What the type touches, as Set.Reads found it.
+	set  *Set
+	plan *plan
 }
 
 // Field returns the field in the slot, or an absent Value.

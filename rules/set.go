@@ -258,25 +258,23 @@ func matches(on []string, typ string) bool {
 	return false
 }
 
-func (s *Set) plan(typ string) *plan {
-	if p, ok := s.plans[typ]; ok {
-		return p
+// plan returns what the event touches, nil if nothing.
+func (s *Set) plan(e *Event) *plan {
+	if e.set == s {
+		return e.plan
 	}
-	return s.other
+	p, ok := s.plans[e.Type]
+	if !ok {
+		p = s.other
+	}
+	e.set, e.plan = s, p
+	return p
 }
 
 // Reads reports whether anything in the set looks at events of this type. An
 // event that nothing looks at changes no state: a shell need not load the user.
-func (s *Set) Reads(typ string) bool { return s.plan(typ) != nil }
-
-// typeID returns the id under which a trigger's type is stored, and false for a
-// type that no rule names: then its text is stored.
-func (s *Set) typeID(typ string) (ID, bool) {
-	if p, ok := s.plans[typ]; ok {
-		return p.typeID, true
-	}
-	return 0, false
-}
+// The event keeps what was found, so its Type must not change afterwards.
+func (s *Set) Reads(e *Event) bool { return s.plan(e) != nil }
 
 // Names lists every name of the set by its id in stored state, as "kind name".
 // A shell keeps them beside the states so that states written under an older

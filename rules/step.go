@@ -30,7 +30,7 @@ func (s *Set) Step(st *State, user string, in Input, out *Result) {
 }
 
 func (sp *stepper) apply(e *Event) {
-	p := sp.set.plan(e.Type)
+	p := sp.set.plan(e)
 	if p == nil {
 		sp.out.Unread = true
 		return

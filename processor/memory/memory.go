@@ -171,9 +171,9 @@ func (s *Store) Timers(_ context.Context, tp processor.TopicPartition, b process
 }
 
 // Wipe implements processor.Store. Names of rules stay, since the claim has
-// written them. The header's version is one higher afterwards, unless the claim
+// written them. The header's version is another afterwards, unless the claim
 // had found Wiping set, so that a store that falls back to before the emptying
-// is noticed.
+// is noticed: Peek tells it.
 func (s *Store) Wipe(_ context.Context, tp processor.TopicPartition, epoch int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/nudged/nudged/internal/embedded"
@@ -69,7 +70,7 @@ func open(t testing.TB, client goredis.UniversalClient, buckets int) *store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	st := &store{Store: s, client: client, prefix: "nudged:{" + group + ":"}
+	st := &store{Store: s, client: client, group: group, prefix: "nudged:{" + group + ":"}
 	t.Cleanup(func() {
 		if keys := st.keys(t); len(keys) > 0 {
 			if err := client.Unlink(context.Background(), keys...).Err(); err != nil {
@@ -84,7 +85,8 @@ func open(t testing.TB, client goredis.UniversalClient, buckets int) *store {
 type store struct {
 	*redis.Store
 	client goredis.UniversalClient
-	prefix string
+	group  string
+	prefix string // of all its keys
 }
 
 var _ storetest.Rewinder = (*store)(nil)
@@ -108,8 +110,8 @@ func (s *store) keys(t storetest.TB) []string {
 	}
 }
 
-// Mark implements storetest.Rewinder with copies of all keys of the group.
-func (s *store) Mark(t storetest.TB) (rewind func()) {
+// content reads all keys of the group: hashes, lists, sets.
+func (s *store) content(t storetest.TB) map[string]any {
 	t.Helper()
 	ctx := context.Background()
 	content := map[string]any{}
@@ -131,8 +133,32 @@ func (s *store) Mark(t storetest.TB) (rewind func()) {
 			t.Fatalf("reading key %q: %v", k, err)
 		}
 	}
+	return content
+}
+
+// same compares contents of groups, whose names differ.
+func same(t *testing.T, what string, got, want map[string]any) {
+	t.Helper()
+	if d := cmp.Diff(anonymous(want), anonymous(got)); d != "" {
+		t.Fatalf("%s: - want, + got\n%s", what, d)
+	}
+}
+
+func anonymous(content map[string]any) map[string]any {
+	out := map[string]any{}
+	for k, v := range content {
+		out[k[strings.Index(k, "clicks"):]] = v
+	}
+	return out
+}
+
+// Mark implements storetest.Rewinder with copies of all keys of the group.
+func (s *store) Mark(t storetest.TB) (rewind func()) {
+	t.Helper()
+	ctx := context.Background()
+	content := s.content(t)
 	return func() {
-		_, err := s.client.TxPipelined(ctx, func(p goredis.Pipeliner) error {
+		_, err := s.client.Pipelined(ctx, func(p goredis.Pipeliner) error {
 			for _, k := range s.keys(t) {
 				p.Del(ctx, k)
 			}
@@ -156,18 +182,32 @@ func (s *store) Mark(t storetest.TB) (rewind func()) {
 	}
 }
 
+// suite runs the conformance suite with user buckets of a number and, from users
+// states on, in transactions.
+func suite(t *testing.T, client goredis.UniversalClient, buckets, users int) {
+	storetest.Run(t, func(t *testing.T) processor.Store {
+		s := open(t, client, buckets)
+		redis.SetLargeBatch(s.Store, users)
+		return s
+	})
+}
+
+const (
+	always = 0       // in a transaction
+	never  = 1 << 30 // in a transaction: by the script alone
+)
+
 func TestConformanceEmbedded(t *testing.T) {
 	client := embeddedClient(t)
-	storetest.Run(t, func(t *testing.T) processor.Store { return open(t, client, 8) })
+	t.Run("Script", func(t *testing.T) { suite(t, client, 8, never) })
+	t.Run("Transaction", func(t *testing.T) { suite(t, client, 8, always) })
 }
 
 func TestConformanceReal(t *testing.T) {
 	client := realClient(t)
 	storetest.Run(t, func(t *testing.T) processor.Store { return open(t, client, 0) })
-}
-
-// One hash for all users: calls that hold more arguments than Lua can unpack.
-func TestConformanceRealOneBucket(t *testing.T) {
-	client := realClient(t)
-	storetest.Run(t, func(t *testing.T) processor.Store { return open(t, client, 1) })
+	// One hash for all users makes for calls with more arguments than Lua can
+	// unpack.
+	t.Run("Script", func(t *testing.T) { suite(t, client, 1, never) })
+	t.Run("Transaction", func(t *testing.T) { suite(t, client, 1, always) })
 }

@@ -19,9 +19,9 @@ const (
 )
 
 // Wipe implements processor.Store. Names of rules stay, since the claim has
-// written them. The header's version is one higher afterwards, unless the claim
+// written them. The header's version is another afterwards, unless the claim
 // had found Wiping set, so that a Redis that falls back to before the emptying
-// is noticed.
+// is noticed: Peek tells it.
 //
 // First go the keys that a partition can have, which are known from the header
 // and the set of timer buckets; that does not depend on Redis staying the same

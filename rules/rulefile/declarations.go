@@ -2,6 +2,7 @@ package rulefile
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/nudged/nudged/rules"
 )
@@ -89,6 +90,9 @@ func (c *compiler) metric(name string, at place, n *node) {
 	if m.Kind == rules.Last && o.has("within") {
 		c.add(o.keyAt("within"), "leave it out, and compare the time in the condition: "+name+` > now - duration("24h")`, "a last has no window")
 	}
+	if by := o.get("by"); by != nil {
+		c.countBy(m, by, o)
+	}
 	if reset := o.get("reset"); reset != nil {
 		m.Reset = c.eventTypes(reset, "reset")
 	}
@@ -98,4 +102,37 @@ func (c *compiler) metric(name string, at place, n *node) {
 			m.Where = c.condition(where, "where", &scope{event: true, noMetrics: "a metric cannot depend on metrics", noTrigger: "here the event at hand is called event"})
 		})
 	}
+}
+
+// countBy makes the metric count apart by the value of a field of the event.
+func (c *compiler) countBy(m *rules.Metric, n *node, o object) {
+	text, ok := c.text(n, "by")
+	if !ok {
+		return
+	}
+	field, isField := strings.CutPrefix(text, "event.")
+	switch {
+	case m.Kind != rules.Count:
+		c.add(o.keyAt("by"), "leave it out", "only a count can be kept apart by a field")
+	case !isField || !plainField(field):
+		c.add(n.at, "write a field of the event: by: event.product_id", "by is not a field of the event")
+	case !o.has("within"):
+		c.add(o.keyAt("by"), "add within: with a duration", "a count by a field needs a window, or it would keep every value for ever")
+	default:
+		m.Keyed, m.BySlot = true, c.slotOf(field)
+	}
+}
+
+// plainField says that the name is one of the event's own fields.
+func plainField(name string) bool {
+	if name == "" || slices.Contains([]string{"id", "type", "user", "time"}, name) {
+		return false
+	}
+	for i, r := range name {
+		letter := r == '_' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
+		if !letter && (i == 0 || r < '0' || r > '9') {
+			return false
+		}
+	}
+	return true
 }

@@ -13,7 +13,7 @@ type keySet struct {
 var (
 	fileKeys       = keySet{"a rule file", []string{"attributes", "metrics", "experiments", "rules"}, []string{"audiences", "holdout", "policy"}, nil}
 	attributeKeys  = keySet{"an attribute", []string{"type", "from", "on"}, nil, nil}
-	metricKeys     = keySet{"a metric", []string{"count", "last", "where", "within", "reset"}, []string{"sum", "distinct", "first", "value"}, nil}
+	metricKeys     = keySet{"a metric", []string{"count", "last", "where", "by", "within", "reset"}, []string{"sum", "distinct", "first", "value"}, nil}
 	experimentKeys = keySet{"an experiment", []string{"arms", "salt", "coverage", "phase", "layer"}, []string{"goal"}, nil}
 	armKeys        = keySet{"an arm", []string{"name", "weight"}, nil, nil}
 	layerKeys      = keySet{"a layer", []string{"name", "from", "to"}, nil, nil}

@@ -89,6 +89,10 @@ func (r *resolver) ident(e ast.Expr, bound []string) {
 		r.fail(e, 0, "use the event's own fields, attributes and now", "the metric %s cannot be used here: %s", name, r.scope.noMetrics)
 		return
 	}
+	if m.compiled.Keyed && !r.scope.event {
+		// It is counted for the triggering event, which has to keep the field.
+		r.scope.uses.keep(m.compiled.BySlot)
+	}
 	v := metricVariable(m.compiled)
 	r.scope.note(name, v.read)
 	r.put(e, v)

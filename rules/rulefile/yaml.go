@@ -13,11 +13,15 @@ import (
 )
 
 const (
-	maxFileSize = 1 << 20 // bytes of one rule file
-	maxNesting  = 32      // levels of YAML; a rule file needs 8
+	maxFileSize = 256 << 10 // bytes of one rule file
+	maxNesting  = 32        // levels of YAML; a rule file needs 8
 	maxAnchors  = 1000
+	// The parser's time grows with the square of the keys: 10,000 take about a
+	// second.
+	maxKeys = 10_000
 
 	tooDeepMessage = "nested too deeply"
+	tooManyMessage = "more keys than a rule file may have"
 )
 
 // parseYAML reads one file into a tree. It reports what is wrong and returns nil
@@ -38,13 +42,16 @@ func parseYAML(src *source, text string, ps *problems) *node {
 	}
 	file, err := parseTokens(text)
 	if err != nil {
-		at, message := top, err.Error()
+		// Error() of the parser's errors prints the whole file.
+		at, message := top, ""
 		var located yaml.Error
 		if errors.As(err, &located) {
 			message = located.GetMessage()
 			if tk := located.GetToken(); tk != nil && tk.Position != nil {
 				at = place{src, max(tk.Position.Line, 1), max(tk.Position.Column, 1)}
 			}
+		} else {
+			message = err.Error()
 		}
 		ps.add(at, yamlWayOut(src.line(at.line), message), "not YAML: %s", message)
 		return nil
@@ -80,17 +87,17 @@ func parseTokens(text string) (file *ast.File, err error) {
 	if tk := firstTag(tokens); tk != nil {
 		return nil, &yaml.SyntaxError{Message: tk.Value + " is a YAML tag, and tags are not read", Token: tk}
 	}
-	if tk := tooDeep(tokens); tk != nil {
-		return nil, &yaml.SyntaxError{Message: tooDeepMessage, Token: tk}
+	if message, tk := beyondLimits(tokens); tk != nil {
+		return nil, &yaml.SyntaxError{Message: message, Token: tk}
 	}
 	return parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 }
 
-// tooDeep returns the token at which nesting gets deeper than any rule file
-// needs, nil if none does. Block indentation bounds itself: each level costs a
-// longer line.
-func tooDeep(tokens token.Tokens) *token.Token {
-	depth, onLine, line, anchors := 0, 0, 0, 0
+// beyondLimits returns the token at which there is more than any rule file
+// needs, and of what, before the parser gets lost in it. Block indentation
+// bounds itself: each level costs a longer line.
+func beyondLimits(tokens token.Tokens) (message string, at *token.Token) {
+	depth, onLine, line, anchors, keys := 0, 0, 0, 0, 0
 	for _, tk := range tokens {
 		if tk.Position.Line != line {
 			line, onLine = tk.Position.Line, 0
@@ -103,6 +110,7 @@ func tooDeep(tokens token.Tokens) *token.Token {
 		case token.SequenceEntryType, token.MappingKeyType:
 			onLine++
 		case token.MappingValueType:
+			keys++
 			// Inside of braces one line may hold many keys side by side.
 			if depth == 0 {
 				onLine++
@@ -110,11 +118,14 @@ func tooDeep(tokens token.Tokens) *token.Token {
 		case token.AnchorType:
 			anchors++
 		}
-		if depth > maxNesting || onLine > maxNesting || anchors > maxAnchors {
-			return tk
+		switch {
+		case depth > maxNesting, onLine > maxNesting:
+			return tooDeepMessage, tk
+		case anchors > maxAnchors, keys > maxKeys:
+			return tooManyMessage, tk
 		}
 	}
-	return nil
+	return "", nil
 }
 
 // firstTag returns the first YAML tag, which most often is an expression that
@@ -135,6 +146,8 @@ func yamlWayOut(line, message string) string {
 	switch {
 	case message == tooDeepMessage:
 		return "a rule file needs 8 levels at most"
+	case message == tooManyMessage:
+		return "split it into several files of one folder"
 	case strings.Contains(message, "quoted text"):
 		return "close the quote"
 	case strings.Contains(line, "\t"):

@@ -69,7 +69,7 @@ func (s *Sim) Apply(ev *rules.Event) {
 	ev.Partition, ev.Offset = n, p.offset
 	p.offset++
 	s.counts.Events++
-	if !s.set.Reads(ev.Type) {
+	if !s.set.Reads(ev) {
 		s.counts.Unread++
 		return
 	}
