@@ -65,7 +65,7 @@ var replies = []struct {
 	{"ERR max number of clients", false, "Raise maxclients of Redis, or lower the pool size"},
 	{"NOAUTH", true, "Set the user name and the password of Redis"},
 	{"WRONGPASS", true, "Correct the user name or the password of Redis"},
-	{"NOPERM", true, "Give the Redis user what it lacks: ACL SETUSER <name> ~nudged:* +@hash +@list +@set +@scripting +@keyspace +@connection +info +config|get"},
+	{"NOPERM", true, "Give the Redis user what it lacks: ACL SETUSER <name> ~nudged:* +@hash +@list +@set +@scripting +@transaction +@keyspace +@connection +info +config|get"},
 	{"WRONGTYPE", true, "A key of the partition was changed by hand or by another program: restore a backup of Redis, or remove all keys that begin as above, so that they are rebuilt from the topics"},
 	{"CROSSSLOT", true, "The keys of a partition must lie in one slot of the Cluster: use a group name without braces"},
 	{"ERR unknown command", true, "Redis 7 or newer is needed, with the scripting commands not renamed"},

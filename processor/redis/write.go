@@ -81,12 +81,12 @@ func (s *Store) writeInTransaction(ctx context.Context, p *partition, b *process
 			}
 			a.args[0], a.args[1], a.args[2] = "eval", batchSource, keys
 			last := goredis.NewCmd(ctx, a.args...)
-			_, err = tx.TxPipelined(ctx, func(pipe goredis.Pipeliner) error {
+			sent, err := tx.TxPipelined(ctx, func(pipe goredis.Pipeliner) error {
 				a.setStates(ctx, pipe, p, b.States)
 				return pipe.Process(ctx, last)
 			})
 			if err != nil {
-				return err
+				return cause(err, sent)
 			}
 			word, rest, err = answer(last)
 			return err
@@ -96,6 +96,18 @@ func (s *Store) writeInTransaction(ctx context.Context, p *partition, b *process
 		}
 	}
 	return "", nil, err
+}
+
+// cause finds out which command a transaction was discarded for: EXEC does not say.
+func cause(err error, cmds []goredis.Cmder) error {
+	if goredis.IsExecAbortError(err) {
+		for _, c := range cmds {
+			if e := c.Err(); e != nil && !goredis.IsExecAbortError(e) {
+				return e
+			}
+		}
+	}
+	return err
 }
 
 // raw lets go-redis take bytes by pointer: a slice put into an interface costs

@@ -1,8 +1,6 @@
 package rulefile
 
 import (
-	"sync"
-
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
@@ -23,10 +21,6 @@ type activation struct {
 	vars []*variable
 }
 
-// activations are reused: a set is shared by the workers of all partitions, so
-// that a program cannot own one.
-var activations = sync.Pool{New: func() any { return &activation{} }}
-
 // ResolveName implements interpreter.Activation.
 func (a *activation) ResolveName(name string) (any, bool) {
 	for _, v := range a.vars {
@@ -44,11 +38,7 @@ func (a *activation) Parent() interpreter.Activation { return nil }
 // data: something is not there, or of a type that the operation does not take,
 // or costs too much.
 func (p *program) eval(env *rules.Env) ref.Val {
-	a := activations.Get().(*activation)
-	a.env, a.vars = env, p.vars
-	v, _, err := p.cel.Eval(a)
-	a.env, a.vars = nil, nil
-	activations.Put(a)
+	v, _, err := p.cel.Eval(&activation{env, p.vars})
 	if err != nil {
 		return nil
 	}
