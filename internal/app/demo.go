@@ -22,6 +22,7 @@ import (
 	"github.com/nudged/nudged/internal/config"
 	"github.com/nudged/nudged/internal/embedded"
 	"github.com/nudged/nudged/processor"
+	"github.com/nudged/nudged/rules/eventtime"
 	"github.com/nudged/nudged/sinks"
 )
 
@@ -41,7 +42,7 @@ const demoDays = 10
 type demoClock struct {
 	mu      sync.Mutex
 	start   time.Time // of the made-up days
-	began   time.Time // when it was started
+	began   time.Time // when it was started; zero: it stands at start
 	speed   float64
 	present bool // the made-up days are over
 }
@@ -52,8 +53,17 @@ func (c *demoClock) now() int64 {
 	if c.present {
 		return time.Now().UnixMilli()
 	}
+	if c.began.IsZero() {
+		return c.start.UnixMilli()
+	}
 	passed := float64(time.Since(c.began)) * c.speed
 	return c.start.UnixMilli() + min(int64(passed)/int64(time.Millisecond), demoDays*shopDayMS)
+}
+
+func (c *demoClock) begin() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.began = time.Now()
 }
 
 func (c *demoClock) toPresent() {
@@ -73,7 +83,7 @@ func (d *Demo) Run(ctx context.Context) error {
 	defer stop()
 	// The days end now, so that with Serve the present follows on.
 	start := time.Now().UTC().Truncate(time.Hour).Add(-demoDays * 24 * time.Hour)
-	clock := &demoClock{start: start, began: time.Now(), speed: demoDays * 24 * float64(time.Hour) / float64(d.Duration)}
+	clock := &demoClock{start: start, speed: demoDays * 24 * float64(time.Hour) / float64(d.Duration)}
 	fmt.Fprintf(d.Out, "nudged demo: Kafka and Redis run inside this process; %d days of a made-up shop pass in %s.\n\n",
 		demoDays, d.Duration)
 
@@ -98,6 +108,7 @@ func (d *Demo) Run(ctx context.Context) error {
 	}
 	defer watched.close()
 	events := shopTraffic(start, demoDays)
+	clock.begin()
 	if err := d.play(ctx, &cfg, clock, events, counters); err != nil {
 		return err
 	}
@@ -304,31 +315,38 @@ func (d *Demo) report(decisions []sinks.Message, events []shopEvent) {
 	d.story(decisions, events)
 }
 
-// story tells one user's way to a nudge that waited.
+// storyLine is one thing that happened to a user.
+type storyLine struct{ at, text string }
+
+// story tells one user's way from the first event to a nudge that waited: the
+// shortest there is.
 func (d *Demo) story(decisions []sinks.Message, events []shopEvent) {
-	i := slices.IndexFunc(decisions, func(m sinks.Message) bool { return m.Decision == "sent" && m.Rule == "cart_abandoned" })
-	if i < 0 {
+	var best []storyLine
+	user := ""
+	for _, m := range decisions {
+		if m.Decision != "sent" || m.Rule != "cart_abandoned" {
+			continue
+		}
+		if s := storyOf(m.User, m.Fired, decisions, events); best == nil || len(s) < len(best) {
+			best, user = s, m.User
+		}
+	}
+	if best == nil {
 		return
 	}
-	user := decisions[i].User
-	fmt.Fprintf(d.Out, "\nThe story of %s:\n", user)
-	type line struct{ at, text string }
-	var lines []line
-	for _, e := range events {
-		if e.user != user {
-			continue
+	fmt.Fprintf(d.Out, "\nThe story of %s, from the first event to the coupon:\n", user)
+	for _, l := range best {
+		fmt.Fprintf(d.Out, "  %-24s  %s\n", l.at, l.text)
+	}
+}
+
+// storyOf lists what a user did and what was decided, up to a time.
+func storyOf(user, until string, decisions []sinks.Message, events []shopEvent) []storyLine {
+	var lines []storyLine
+	for i := range events {
+		if e := &events[i]; e.user == user {
+			lines = append(lines, storyLine{string(eventtime.AppendRFC3339(nil, e.at)), strings.ReplaceAll(e.kind, "_", " ") + e.about})
 		}
-		var fields map[string]any
-		if json.Unmarshal(e.value, &fields) != nil {
-			continue
-		}
-		text := strings.ReplaceAll(e.kind, "_", " ")
-		for _, f := range []string{"query", "product"} {
-			if v, ok := fields[f]; ok {
-				text += fmt.Sprintf(" %q", v)
-			}
-		}
-		lines = append(lines, line{fmt.Sprint(fields["time"]), text})
 	}
 	for _, m := range decisions {
 		if m.User != user {
@@ -342,12 +360,11 @@ func (d *Demo) story(decisions []sinks.Message, events []shopEvent) {
 			text += fmt.Sprintf(" (arm %s)", m.Arm)
 		}
 		if m.Due != m.Trigger.Time {
-			text += fmt.Sprintf(", due %s after %s of %s", m.Due, m.Trigger.Type, m.Trigger.Time)
+			text += fmt.Sprintf(", due %s after the %s of %s", m.Due, strings.ReplaceAll(m.Trigger.Type, "_", " "), m.Trigger.Time)
 		}
-		lines = append(lines, line{m.Fired, text})
+		lines = append(lines, storyLine{m.Fired, text})
 	}
-	slices.SortStableFunc(lines, func(a, b line) int { return cmp.Compare(a.at, b.at) })
-	for _, l := range lines {
-		fmt.Fprintf(d.Out, "  %-24s %s\n", l.at, l.text)
-	}
+	lines = slices.DeleteFunc(lines, func(l storyLine) bool { return l.at > until })
+	slices.SortStableFunc(lines, func(a, b storyLine) int { return cmp.Compare(a.at, b.at) })
+	return lines
 }

@@ -16,6 +16,7 @@ type shopEvent struct {
 	at    int64
 	user  string
 	kind  string
+	about string // what it is about, for people
 	value []byte
 }
 
@@ -89,8 +90,10 @@ func shopJSON(r *rand.Rand, n int, e *shopEvent) []byte {
 	switch e.kind {
 	case "search":
 		fields["query"] = shopWords[item]
+		e.about = fmt.Sprintf(" %q", shopWords[item])
 	case "product_view", "add_to_cart", "purchase":
 		fields["product"], fields["price"] = shopProducts[item], float64(10+item*15)+0.5
+		e.about = fmt.Sprintf(" %q", shopProducts[item])
 	}
 	value, err := json.Marshal(fields)
 	if err != nil {

@@ -35,7 +35,7 @@ end
 if found[3] then
   return {'lost', found[2], '1'}
 end
-if found[2] == after and found[4] == ARGV[5] and found[5] == ARGV[8] and found[6] == ARGV[9] then
+if found[2] == after then
   return {'done'}
 end
 if found[2] ~= version then

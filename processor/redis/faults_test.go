@@ -282,9 +282,7 @@ func TestOvertakenTransaction(t *testing.T) {
 			}
 		}, processor.ErrFenced},
 		"by a loss": {func(t *testing.T, s *store) {
-			if err := s.client.Unlink(t.Context(), s.keys(t)...).Err(); err != nil {
-				t.Error(err)
-			}
+			s.removeAll(t)
 		}, processor.ErrLost},
 	} {
 		for redisName, connectTo := range map[string]func(testing.TB) goredis.UniversalClient{"Embedded": embeddedClient, "Real": realClient} {

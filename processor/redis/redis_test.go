@@ -3,8 +3,11 @@ package redis_test
 import (
 	"context"
 	"crypto/rand"
+	"maps"
 	"os"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -71,13 +74,7 @@ func open(t testing.TB, client goredis.UniversalClient, buckets int) *store {
 		t.Fatal(err)
 	}
 	st := &store{Store: s, client: client, group: group, prefix: "nudged:{" + group + ":"}
-	t.Cleanup(func() {
-		if keys := st.keys(t); len(keys) > 0 {
-			if err := client.Unlink(context.Background(), keys...).Err(); err != nil {
-				t.Error(err)
-			}
-		}
-	})
+	t.Cleanup(func() { st.removeAll(t) })
 	return st
 }
 
@@ -94,19 +91,44 @@ var _ storetest.Rewinder = (*store)(nil)
 // keys lists all keys of the group.
 func (s *store) keys(t storetest.TB) []string {
 	t.Helper()
-	var keys []string
-	seen := map[string]bool{}
-	for it := s.client.Scan(context.Background(), 0, "nudged:*", 1000).Iterator(); ; {
-		if !it.Next(context.Background()) {
-			if err := it.Err(); err != nil {
-				t.Fatalf("SCAN: %v", err)
+	var mu sync.Mutex
+	found := map[string]bool{}
+	scan := func(ctx context.Context, node *goredis.Client) error {
+		it := node.Scan(ctx, 0, "nudged:*", 1000).Iterator()
+		for it.Next(ctx) {
+			if k := it.Val(); strings.HasPrefix(k, s.prefix) {
+				mu.Lock()
+				found[k] = true
+				mu.Unlock()
 			}
-			return keys
 		}
-		if k := it.Val(); strings.HasPrefix(k, s.prefix) && !seen[k] {
-			seen[k] = true
-			keys = append(keys, k)
+		return it.Err()
+	}
+	var err error
+	switch c := s.client.(type) {
+	case *goredis.ClusterClient:
+		err = c.ForEachMaster(context.Background(), scan)
+	case *goredis.Client:
+		err = scan(context.Background(), c)
+	}
+	if err != nil {
+		t.Fatalf("SCAN: %v", err)
+	}
+	return slices.Collect(maps.Keys(found))
+}
+
+// removeAll removes all keys of the group.
+func (s *store) removeAll(t storetest.TB) {
+	t.Helper()
+	ctx := context.Background()
+	_, err := s.client.Pipelined(ctx, func(p goredis.Pipeliner) error {
+		for _, k := range s.keys(t) {
+			p.Del(ctx, k) // each by itself: in a Cluster they lie apart
 		}
+		return nil
+	})
+	if err != nil {
+		t.Fatalf("removing all keys: %v", err)
 	}
 }
 
@@ -158,10 +180,8 @@ func (s *store) Mark(t storetest.TB) (rewind func()) {
 	ctx := context.Background()
 	content := s.content(t)
 	return func() {
+		s.removeAll(t)
 		_, err := s.client.Pipelined(ctx, func(p goredis.Pipeliner) error {
-			for _, k := range s.keys(t) {
-				p.Del(ctx, k)
-			}
 			for k, v := range content {
 				switch v := v.(type) {
 				case map[string]string:
