@@ -118,7 +118,11 @@ func (b *book) put(k userKey, user string, state []byte, changed, armed bool) {
 // allocate makes room for an entry at the head. A state larger than a segment
 // gets a segment of its own size.
 func (b *book) allocate(size int) place {
-	for len(b.segments) == 0 || len(b.segments[b.head]) > 0 && len(b.segments[b.head])+size > cap(b.segments[b.head]) {
+	for turned := 0; len(b.segments) == 0 || len(b.segments[b.head]) > 0 && len(b.segments[b.head])+size > cap(b.segments[b.head]); turned++ {
+		if turned > len(b.segments) {
+			b.extend() // something that must stay is in every segment
+			break
+		}
 		b.advance()
 	}
 	seg := b.segments[b.head]
@@ -134,8 +138,7 @@ func (b *book) allocate(size int) place {
 // current entries that are changed, or were used and fit in half of it.
 func (b *book) advance() {
 	if len(b.segments) < b.limit {
-		b.segments = append(b.segments, make([]byte, 0, b.size))
-		b.head = len(b.segments) - 1
+		b.extend()
 		return
 	}
 	b.head = (b.head + 1) % len(b.segments)
@@ -160,9 +163,14 @@ func (b *book) advance() {
 	b.segments[b.head] = kept
 	if len(kept) > b.size/2 {
 		// Full of what must stay: the ring grows for as long as the batch is open.
-		b.segments = append(b.segments, make([]byte, 0, b.size))
-		b.head = len(b.segments) - 1
+		b.extend()
 	}
+}
+
+// extend adds an empty segment and moves the head to it.
+func (b *book) extend() {
+	b.segments = append(b.segments, make([]byte, 0, b.size))
+	b.head = len(b.segments) - 1
 }
 
 // eachChanged calls f for every state that the open batch has changed. state is

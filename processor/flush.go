@@ -130,7 +130,9 @@ func (p *Partition) retry(ctx context.Context, what string, call func() error) e
 			return ctx.Err()
 		}
 		p.cfg.Counters.StoreErrors.Add(1)
-		p.cfg.Trouble(p.input, what, err)
+		if p.cfg.trouble != nil {
+			p.cfg.trouble(p.input, what, err)
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

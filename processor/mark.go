@@ -1,6 +1,7 @@
 package processor
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -37,6 +38,9 @@ type Mark struct {
 
 const markVersion = "n1;"
 
+// markFields are the keys of the fields, each of them one letter.
+const markFields = "gtesiqkoc"
+
 // Append writes the header's value.
 func (m *Mark) Append(dst []byte) []byte {
 	dst = append(dst, markVersion...)
@@ -61,33 +65,39 @@ func ParseMark(text string) (Mark, error) {
 	if !ok {
 		return m, fmt.Errorf("header %s does not begin with %q", MarkHeader, markVersion)
 	}
-	seen := 0
+	seen := 0 // bits, by place in markFields
 	for field := range strings.SplitSeq(rest, ";") {
 		key, value, _ := strings.Cut(field, "=")
-		known, err := m.set(key, value)
-		if err != nil {
+		at := strings.Index(markFields, key)
+		if len(key) != 1 || at < 0 {
+			continue // of a later version
+		}
+		if seen&(1<<at) != 0 {
+			return m, fmt.Errorf("header %s has the field %q twice", MarkHeader, key)
+		}
+		seen |= 1 << at
+		if err := m.set(key, value); err != nil {
 			return m, fmt.Errorf("header %s, field %q: %w", MarkHeader, field, err)
 		}
-		if known {
-			seen++
-		}
 	}
-	if seen != 9 {
-		return m, fmt.Errorf("header %s has %d of 9 fields", MarkHeader, seen)
+	for at := range len(markFields) {
+		if seen&(1<<at) == 0 {
+			return m, fmt.Errorf("header %s lacks the field %q", MarkHeader, markFields[at:at+1])
+		}
 	}
 	return m, nil
 }
 
-func (m *Mark) set(key, value string) (known bool, err error) {
+func (m *Mark) set(key, value string) (err error) {
 	switch key {
 	case "g":
 		m.Group = value
 	case "t":
 		i := strings.LastIndexByte(value, '/')
 		if i < 0 {
-			return true, fmt.Errorf("expected topic/partition")
+			return errors.New("expected topic/partition")
 		}
-		p, perr := strconv.ParseInt(value[i+1:], 10, 32)
+		p, perr := strconv.ParseUint(value[i+1:], 10, 31)
 		m.Input, err = TopicPartition{value[:i], int32(p)}, perr
 	case "e":
 		m.Epoch, err = natural(value)
@@ -98,19 +108,20 @@ func (m *Mark) set(key, value string) (known bool, err error) {
 		if m.Index, err = strconv.Atoi(i); err == nil {
 			m.Count, err = strconv.Atoi(n)
 		}
+		if err == nil && (m.Index < 0 || m.Index >= m.Count) {
+			err = errors.New("expected a number from 0, then the count above it")
+		}
 	case "q":
 		m.Previous, err = natural(value)
 	case "k":
 		if value != "e" && value != "t" {
-			return true, fmt.Errorf("expected e or t")
+			return errors.New("expected e or t")
 		}
 		m.Cause = Cause(value[0])
 	case "o":
 		m.Position, err = natural(value)
 	case "c":
 		m.Clock, err = strconv.ParseInt(value, 10, 64)
-	default:
-		return false, nil
 	}
-	return true, err
+	return err
 }

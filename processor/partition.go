@@ -58,8 +58,8 @@ type Settings struct {
 	BatchBytes  int // bytes of outgoing records after which a batch is closed
 	OutboxLimit int // batches not yet published after which a partition waits
 	Counters    *Counters
-	// Trouble hears of calls to the store that failed and are repeated.
-	Trouble func(input TopicPartition, what string, err error)
+	// trouble hears of calls to the store that failed and are repeated.
+	trouble func(input TopicPartition, what string, err error)
 }
 
 // Partition applies the records of one input partition. It is driven by calls of

@@ -52,10 +52,28 @@ type Processor struct {
 
 // New returns a processor. Run starts it.
 func New(cfg Config) *Processor {
-	return &Processor{
+	pr := &Processor{
 		cfg: cfg, targets: cfg.Targets,
 		claims: make(chan claimRequest), publish: make(chan struct{}, 1),
 		workers: map[TopicPartition]*worker{}, failed: make(chan struct{}),
+	}
+	pr.cfg.Settings.trouble = pr.trouble
+	return pr
+}
+
+// trouble notes that a call to the store failed and is repeated. It is logged
+// once, until the partition gets on.
+func (pr *Processor) trouble(tp TopicPartition, what string, err error) {
+	pr.mu.Lock()
+	w := pr.workers[tp]
+	pr.mu.Unlock()
+	if w == nil {
+		return
+	}
+	first := false
+	w.setStatus(func(s *Status) { first, s.Trouble = s.Trouble == "", what+": "+err.Error() })
+	if first {
+		pr.cfg.Logger.Warn("a call to Redis is repeated until it succeeds", "partition", tp.String(), "call", what, "error", err.Error())
 	}
 }
 

@@ -112,9 +112,6 @@ func (d *Daemon) Run(ctx context.Context) error {
 			CacheBytes: c.CacheBytes / partitions,
 			BatchUsers: 20_000, BatchBytes: 8 << 20, OutboxLimit: 4,
 			Counters: counters,
-			Trouble: func(tp processor.TopicPartition, what string, err error) {
-				d.Logger.Warn("redis call is repeated", "partition", tp.String(), "call", what, "error", err.Error())
-			},
 		},
 		Log: group, Source: source, Sinks: d.sinks(), Logger: d.Logger, Now: now,
 		StartLatest:    c.Kafka.Start == "latest",

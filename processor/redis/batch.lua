@@ -35,7 +35,7 @@ end
 if found[3] then
   return {'lost', found[2], '1'}
 end
-if found[2] == after then
+if found[2] == after and found[4] == ARGV[5] and found[5] == ARGV[8] and found[6] == ARGV[9] then
   return {'done'}
 end
 if found[2] ~= version then
@@ -67,7 +67,7 @@ end
 
 local over = number()
 if over > 0 then
-  write('SREM', timers, over)
+  a = a + over
   for i = k, k + over - 1 do
     redis.call('UNLINK', KEYS[i])
   end
