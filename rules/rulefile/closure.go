@@ -99,42 +99,28 @@ func truthOf(v rules.Value) rules.Truth {
 	return rules.TruthOf(v.Bool())
 }
 
-// combine joins conditions by && or ||, or negates one.
+// combine joins two conditions by && or ||, or negates one.
 func combine(name string, conds []rules.Cond) rules.Cond {
 	if name == operators.LogicalNot {
 		cond := conds[0]
 		return func(env *rules.Env) rules.Truth { return not(cond(env)) }
 	}
 	// One operand that decides hides an error in another.
-	decides, otherwise := rules.False, rules.True
+	decides := rules.False
 	if name == operators.LogicalOr {
-		decides, otherwise = rules.True, rules.False
+		decides = rules.True
 	}
-	if len(conds) == 2 {
-		a, b := conds[0], conds[1]
-		return func(env *rules.Env) rules.Truth {
-			x := a(env)
-			if x == decides {
-				return decides
-			}
-			y := b(env)
-			if x == rules.Unknown && y != decides {
-				return rules.Unknown
-			}
-			return y
-		}
-	}
+	a, b := conds[0], conds[1]
 	return func(env *rules.Env) rules.Truth {
-		result := otherwise
-		for _, cond := range conds {
-			switch cond(env) {
-			case decides:
-				return decides
-			case rules.Unknown:
-				result = rules.Unknown
-			}
+		x := a(env)
+		if x == decides {
+			return decides
 		}
-		return result
+		y := b(env)
+		if x == rules.Unknown && y != decides {
+			return rules.Unknown
+		}
+		return y
 	}
 }
 

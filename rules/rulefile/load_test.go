@@ -138,3 +138,23 @@ func TestVersion(t *testing.T) {
 		t.Error("other files have the same version")
 	}
 }
+
+// What the YAML parser would get lost in is refused before it sees it.
+func TestTooMuch(t *testing.T) {
+	for _, test := range []struct{ name, text, want string }{
+		{"a large file", "# " + strings.Repeat("x", maxFileSize), "at most 262144 are read"},
+		{"many list items", strings.Repeat("- a\n", maxKeys+1), "more keys and list items"},
+		{"many keys", strings.Repeat("a: b\n", maxKeys+1), "more keys and list items"},
+		{"many odd keys", strings.Repeat("? a\n", maxKeys+1), "more keys and list items"},
+		{"many anchors", "[" + strings.Repeat("&a b,", maxAnchors+1) + "]", "more keys and list items"},
+		{"lists in lists", strings.Repeat("- ", 100) + "a", "nested too deeply"},
+		{"brackets", strings.Repeat("[", 100_000), "nested too deeply"},
+		{"empty lines in a block", "a: |\n" + strings.Repeat(" \n", maxEmpty+1), "empty lines in a row"},
+	} {
+		_, err := Parse([]File{{"much.yaml", []byte(test.text)}})
+		var list *ErrorList
+		if !errors.As(err, &list) || len(list.Problems()) != 1 || !strings.Contains(list.Problems()[0].Message, test.want) {
+			t.Errorf("%s: got %.300v, expected one problem with %q", test.name, err, test.want)
+		}
+	}
+}

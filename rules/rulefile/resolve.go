@@ -295,7 +295,7 @@ func (c *compiler) checkComparisons(text scalarText, tree *ast.AST) (fine bool) 
 		default:
 			return
 		}
-		if comparable(left, right) {
+		if canBeEqual(left, right) {
 			return
 		}
 		fine = false
@@ -321,8 +321,8 @@ func convertHint(left, right *types.Type) string {
 	return "compare values of the same type"
 }
 
-// comparable tells whether values of the two types can be equal at all.
-func comparable(a, b *types.Type) bool {
+// canBeEqual tells whether values of the two types can be equal at all.
+func canBeEqual(a, b *types.Type) bool {
 	loose := func(t *types.Type) bool {
 		switch t.Kind() {
 		case types.DynKind, types.AnyKind, types.ErrorKind, types.TypeParamKind, types.NullTypeKind, types.UnspecifiedKind:
@@ -343,7 +343,7 @@ func comparable(a, b *types.Type) bool {
 		return true
 	}
 	for i, p := range a.Parameters() {
-		if i < len(b.Parameters()) && !comparable(p, b.Parameters()[i]) {
+		if i < len(b.Parameters()) && !canBeEqual(p, b.Parameters()[i]) {
 			return false
 		}
 	}

@@ -16,12 +16,14 @@ const (
 	maxFileSize = 256 << 10 // bytes of one rule file
 	maxNesting  = 32        // levels of YAML; a rule file needs 8
 	maxAnchors  = 1000
-	// The parser's time grows with the square of the keys: 10,000 take about a
-	// second.
-	maxKeys = 10_000
+	// The parser's time grows with the square of the keys of one map, and with
+	// that of empty lines in a row. 10,000 keys and list items take about a
+	// second, 1,000 empty lines a hundredth of one.
+	maxKeys  = 10_000
+	maxEmpty = 1000
 
 	tooDeepMessage = "nested too deeply"
-	tooManyMessage = "more keys than a rule file may have"
+	tooManyMessage = "more keys and list items than a rule file may have"
 )
 
 // parseYAML reads one file into a tree. It reports what is wrong and returns nil
@@ -32,7 +34,15 @@ func parseYAML(src *source, text string, ps *problems) *node {
 		ps.add(place{src: src}, "split it into several files of one folder", "a rule file of %d bytes; at most %d are read", len(text), maxFileSize)
 		return nil
 	}
+	empty := 0
 	for i, line := range src.lines {
+		if empty++; strings.TrimSpace(line) != "" {
+			empty = 0
+		}
+		if empty > maxEmpty {
+			ps.add(place{src, i + 1, 1}, "remove them", "more than %d empty lines in a row", maxEmpty)
+			return nil
+		}
 		for j, r := range line {
 			if bad := r == utf8.RuneError && !utf8.ValidString(line) || r < ' ' && r != '\t' || r == 0x7f; bad {
 				ps.add(place{src, i + 1, utf8.RuneCountInString(line[:j]) + 1}, "save the file as UTF-8 text", "a byte that is not text")
@@ -108,6 +118,7 @@ func beyondLimits(tokens token.Tokens) (message string, at *token.Token) {
 		case token.MappingEndType, token.SequenceEndType:
 			depth--
 		case token.SequenceEntryType, token.MappingKeyType:
+			keys++
 			onLine++
 		case token.MappingValueType:
 			keys++
