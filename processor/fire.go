@@ -36,7 +36,7 @@ func (p *Partition) reach(ctx context.Context, horizon int64) error {
 	before := t.horizon
 	t.horizon = horizon
 	// Instances armed in the open batch are in no bucket yet.
-	if horizon/MinuteBucket != before/MinuteBucket {
+	if minute(horizon) != minute(before) {
 		for _, a := range p.armed {
 			if start := bucketFor(second(a.at), p.clock).Start; start > before && start <= horizon {
 				t.push(a.at, a.user)
@@ -48,22 +48,32 @@ func (p *Partition) reach(ctx context.Context, horizon int64) error {
 
 // rearm sees to it that the user is looked at when the next instance is due. An
 // index entry that comes up earlier will do: instances that move later write
-// nothing until then. It returns whether the index needs a new entry.
-func (p *Partition) rearm(st *rules.State, user string) (armed bool) {
+// nothing until then. before is what was due next until now. It returns whether
+// the index needs a new entry.
+func (p *Partition) rearm(st *rules.State, user string, before int64) (armed bool) {
 	due, ok := st.NextDue()
 	if !ok {
 		return false
 	}
 	if h := st.TimerHint(); h > p.clock && h <= due {
+		if h == second(due) && due != before {
+			// The entry names the second, what is in the heap may be later in it.
+			p.expect(due, user)
+		}
 		return false
 	}
 	st.SetTimerHint(second(due))
+	p.expect(due, user)
+	return true
+}
+
+// expect has the user looked at when the clock reaches due.
+func (p *Partition) expect(due int64, user string) {
 	a := dueEntry{due, strings.Clone(user)}
 	p.armed = append(p.armed, a)
 	if bucketFor(second(due), p.clock).Start <= p.timers.horizon {
 		p.timers.push(a.at, a.user)
 	}
-	return true
 }
 
 // lookahead is how far ahead of the wall clock buckets are loaded, ms, so that
@@ -130,7 +140,9 @@ func (p *Partition) fireUntil(ctx context.Context, until int64) error {
 		if err := p.look(ctx, d, fired); err != nil {
 			return err
 		}
-		if p.full() {
+		// Not while something that a late event has armed is overdue: whoever opens
+		// the partition next does not look back behind the clock.
+		if next, ok := p.timers.next(); p.full() && (!ok || next >= p.clock) {
 			if err := p.Flush(ctx); err != nil {
 				return err
 			}
@@ -172,7 +184,7 @@ func (p *Partition) look(ctx context.Context, d dueEntry, fired int64) error {
 		// the entry is followed again.
 		p.timers.push(due, d.user)
 	default:
-		armed = p.rearm(st, d.user)
+		armed = p.rearm(st, d.user, due)
 	}
 	if changed || armed {
 		p.keep(d.user, armed)

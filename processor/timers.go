@@ -47,7 +47,7 @@ func (t *timers) next() (int64, bool) {
 
 // toLoad lists the buckets that begin at or below horizon and are not loaded.
 func (t *timers) toLoad(horizon int64) []Bucket {
-	if horizon <= t.horizon || horizon/MinuteBucket == t.horizon/MinuteBucket {
+	if horizon <= t.horizon || minute(horizon) == minute(t.horizon) {
 		return nil // buckets begin at full minutes
 	}
 	var out []Bucket
@@ -68,6 +68,9 @@ func bucketFor(at, clock int64) Bucket {
 	}
 	return Bucket{Start: at - mod(at, width), Width: width}
 }
+
+// minute rounds a time down to a whole minute.
+func minute(ms int64) int64 { return ms - mod(ms, MinuteBucket) }
 
 func mod(a, b int64) int64 {
 	m := a % b

@@ -67,7 +67,7 @@ end
 
 local over = number()
 if over > 0 then
-  a = a + over
+  write('SREM', timers, over)
   for i = k, k + over - 1 do
     redis.call('UNLINK', KEYS[i])
   end

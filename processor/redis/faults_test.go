@@ -318,3 +318,57 @@ func TestOvertakenTransaction(t *testing.T) {
 		}
 	}
 }
+
+// An owner that is overtaken while it empties a partition takes nothing from the
+// next one.
+func TestOvertakenWipe(t *testing.T) {
+	undisturbed := &fault{}
+	s, clean := faulty(t, embeddedClient, undisturbed)
+	leave(t, clean)
+	empty := func(s *store) error { return s.Wipe(t.Context(), tp, 0) }
+	if err := empty(s); err != nil {
+		t.Fatal(err)
+	}
+	for k := range undisturbed.calls {
+		var after map[string]any
+		f := &fault{}
+		s, clean := faulty(t, embeddedClient, f)
+		leave(t, clean)
+		f.around = func(call int, _ []goredis.Cmder, send func() error) error {
+			if call == k {
+				session(t, clean)
+				after = clean.content(t)
+			}
+			return send()
+		}
+		if err := empty(s); !errors.Is(err, processor.ErrFenced) {
+			t.Errorf("Wipe, overtaken before call %d = %v, want ErrFenced", k, err)
+		}
+		same(t, fmt.Sprintf("after it was overtaken before call %d", k), clean.content(t), after)
+	}
+}
+
+// A scan that misses keys, as one does whose Redis fails over meanwhile, misses
+// nothing that counts.
+func TestWipeWithoutScan(t *testing.T) {
+	scans := 0
+	f := &fault{around: func(_ int, cmds []goredis.Cmder, send func() error) error {
+		if scan, ok := cmds[0].(*goredis.ScanCmd); ok {
+			scans++
+			scan.SetVal(nil, 0)
+			return nil
+		}
+		return send()
+	}}
+	s, clean := faulty(t, embeddedClient, f)
+	leave(t, clean)
+	if err := s.Wipe(t.Context(), tp, 0); err != nil {
+		t.Fatal(err)
+	}
+	if scans == 0 {
+		t.Fatal("no SCAN was seen")
+	}
+	if left := clean.keys(t); len(left) != 1 || !strings.HasSuffix(left[0], ":h") {
+		t.Errorf("keys %q are left, want the header", left)
+	}
+}

@@ -225,9 +225,10 @@ func TestConformanceEmbedded(t *testing.T) {
 
 func TestConformanceReal(t *testing.T) {
 	client := realClient(t)
-	storetest.Run(t, func(t *testing.T) processor.Store { return open(t, client, 0) })
+	t.Run("Default", func(t *testing.T) {
+		storetest.Run(t, func(t *testing.T) processor.Store { return open(t, client, 0) })
+	})
 	// One hash for all users makes for calls with more arguments than Lua can
 	// unpack.
 	t.Run("Script", func(t *testing.T) { suite(t, client, 1, never) })
-	t.Run("Transaction", func(t *testing.T) { suite(t, client, 1, always) })
 }

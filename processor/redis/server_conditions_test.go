@@ -113,7 +113,10 @@ func TestRights(t *testing.T) {
 	if err := redis.CheckPolicy(t.Context(), user); err != nil {
 		t.Error(err)
 	}
-	suite(t, user, 4, 3)
+	s := open(t, user, 4)
+	redis.SetLargeBatch(s.Store, 3)
+	leave(t, s)
+	session(t, s)
 
 	for right, call := range map[string]func(*store) error{
 		"-@scripting": func(s *store) error { return s.Write(t.Context(), tp, batch(2)) },
