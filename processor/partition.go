@@ -250,13 +250,14 @@ func (p *Partition) applyEvent(ctx context.Context, ev *rules.Event) error {
 	if err != nil {
 		return err
 	}
+	before, _ := st.NextDue()
 	p.result.Reset()
 	p.set.Step(st, ev.User, rules.Input{Event: ev}, &p.result)
 	changed := p.take(ByEvent, ev.Offset, p.clock)
 	p.offset = ev.Offset + 1
 	p.wrote = true
 	if changed {
-		p.keep(ev.User, p.rearm(st, ev.User))
+		p.keep(ev.User, p.rearm(st, ev.User, before))
 	}
 	// A late event may have armed what is due already: once an event has been
 	// applied nothing due is left unfired.
