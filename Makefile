@@ -22,7 +22,7 @@ demo: build ## the whole thing in one process, nothing to install
 	bin/nudged demo
 
 .PHONY: bench
-bench: ## the benchmark, against a Kafka and a Redis of its own; arguments: make bench BENCH="..."
+bench: build ## the benchmark, against a Kafka and a Redis of its own; arguments: make bench BENCH="..."
 	deploy/local/with-services go run ./bench $(BENCH)
 
 .PHONY: lint
