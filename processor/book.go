@@ -23,15 +23,17 @@ type book struct {
 	evicted  bool // something that the store has is not here
 }
 
-// userKey stands for a user: xxhash64 and FNV-1a of the id.
+// userKey stands for a user: xxhash64 of the id, and the end and length of the id
+// itself. Two users whose ids share all of that do not occur.
 type userKey struct{ a, b uint64 }
 
 func keyOf(user string) userKey {
-	h := uint64(14695981039346656037)
-	for i := range len(user) {
-		h = (h ^ uint64(user[i])) * 1099511628211
+	tail := user[max(0, len(user)-7):]
+	b := uint64(len(user)) << 56
+	for i := range len(tail) {
+		b |= uint64(tail[i]) << (8 * i)
 	}
-	return userKey{xxhash.Sum64String(user), h}
+	return userKey{xxhash.Sum64String(user), b}
 }
 
 // place is where an entry lies.
@@ -97,8 +99,9 @@ func (b *book) put(k userKey, user string, state []byte, changed, armed bool) {
 		if room := int(binary.LittleEndian.Uint32(e[6:])); len(state) <= room {
 			binary.LittleEndian.PutUint32(e[2:], uint32(len(state)))
 			copy(e[n:], state)
-			at.changed, at.armed, at.used = changed, armed, true
-			b.index[k] = at
+			if now := (place{at.segment, at.offset, changed, armed, true}); now != at {
+				b.index[k] = now
+			}
 			return
 		}
 	}

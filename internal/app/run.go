@@ -118,7 +118,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		CommitInterval: time.Duration(c.CommitInterval),
 		SendGap:        min(20*time.Millisecond, time.Duration(c.CommitInterval)),
 		BacklogGap:     max(500*time.Millisecond, time.Duration(c.CommitInterval)),
-		FlushGap:       5 * time.Millisecond, BatchAge: time.Second, FiresPerBatch: 5000,
+		FlushGap:       5 * time.Millisecond, BatchAge: 2 * time.Second, FiresPerBatch: 5000,
 		Targets: targets,
 	})
 	return d.serve(ctx, pr, counters, source, group, targets)
