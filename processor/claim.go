@@ -148,6 +148,12 @@ func (pr *Processor) take(ctx context.Context, c *claiming) (*Partition, error) 
 	if err != nil {
 		return nil, fmt.Errorf("claim %s under epoch %d: %w", c.input, c.commit.Epoch, err)
 	}
+	// The table again, by what the claim found: between the look at R and the claim
+	// a former owner may have written, or Redis may have lost something.
+	c.finding.k, c.finding.r, c.finding.kafka.Offset = &c.commit, &claimed.Header, c.commit.Offset
+	if c.stands, err = c.finding.judge(); err != nil {
+		return nil, err
+	}
 	if claimed.Header.Wiping {
 		if err := pr.cfg.Store.Wipe(ctx, c.input, c.commit.Epoch); err != nil {
 			return nil, fmt.Errorf("empty what is left of %s: %w", c.input, err)

@@ -15,6 +15,9 @@ import (
 // Open reports whether the open batch has anything to write.
 func (p *Partition) Open() bool { return p.wrote }
 
+// Urgent reports whether the open batch has records that wait to go out.
+func (p *Partition) Urgent() bool { return p.out.size() > 0 }
+
 // Flush closes the open batch with one atomic write to the store and hands its
 // records to the publisher. ErrFenced and ErrLost mean that the partition must
 // be recovered; after any other error than the context's it cannot go on.

@@ -25,7 +25,7 @@ type Config struct {
 	CommitInterval time.Duration // at most this long goes a batch without records unpublished
 	SendGap        time.Duration // at least this long between two transactions
 	BacklogGap     time.Duration // the same while partitions lag behind
-	FlushGap       time.Duration // at least this long between two batches of a partition that is caught up
+	FlushGap       time.Duration // at least this long between two batches of a partition that is caught up; CommitInterval if there are no records
 	BatchAge       time.Duration // after which a batch is closed in a backlog
 	FiresPerBatch  int           // users whose timers fire before events go on
 	// Targets, if any, are the offsets at which partitions stop taking in.

@@ -194,18 +194,23 @@ func (w *worker) serve(ctx context.Context, p *Partition) error {
 			opened = now
 		}
 		caughtUp := p.Offset() >= end
+		// Records go out at once; progress without any may wait for its commit.
+		gap := cfg.CommitInterval
+		if p.Urgent() {
+			gap = cfg.FlushGap
+		}
 		wait := time.Second
 		switch {
 		case !p.Open():
 		case finish, now.Sub(opened) >= cfg.BatchAge, p.full(),
-			caughtUp && now.Sub(lastFlush) >= cfg.FlushGap:
+			caughtUp && now.Sub(lastFlush) >= gap:
 			if err := p.Flush(ctx); err != nil {
 				return err
 			}
 			lastFlush, opened, checked = now, now, now
 			w.pr.handedOver(caughtUp)
 		case caughtUp:
-			wait = cfg.FlushGap - now.Sub(lastFlush)
+			wait = gap - now.Sub(lastFlush)
 		default:
 			wait = cfg.BatchAge - now.Sub(opened)
 		}
