@@ -9,8 +9,9 @@ import (
 
 // claimRequest is a worker's wish to own its partition.
 type claimRequest struct {
-	input TopicPartition
-	reply chan claimReply
+	input  TopicPartition
+	worker *worker
+	reply  chan claimReply
 }
 
 type claimReply struct {
@@ -69,16 +70,26 @@ func (pr *Processor) claim(ctx context.Context, reqs []claimRequest) {
 		}
 		return
 	}
-	var going []*claiming
-	var pubs []*Publication
+	var judged []*claiming
 	for _, r := range reqs {
 		c := &claiming{claimRequest: r}
 		if err := pr.judge(ctx, c, kafka[r.input]); err != nil {
 			answer(r, nil, err)
 			continue
 		}
+		judged = append(judged, c)
+	}
+	var going []*claiming
+	var pubs []*Publication
+	for _, c := range judged {
+		// A worker that is gone was revoked. If the partition has come back since,
+		// Kafka would take from this assignment what was read under the former one.
+		if !pr.employs(c.worker) {
+			answer(c.claimRequest, nil, fmt.Errorf("claim %s: %w", c.input, ErrNotOwner))
+			continue
+		}
 		going = append(going, c)
-		pubs = append(pubs, &Publication{Input: r.input, Commit: c.commit})
+		pubs = append(pubs, &Publication{Input: c.input, Commit: c.commit})
 	}
 	if len(going) == 0 {
 		return
@@ -95,6 +106,13 @@ func (pr *Processor) claim(ctx context.Context, reqs []claimRequest) {
 		p, err := pr.take(ctx, c)
 		answer(c.claimRequest, p, err)
 	}
+}
+
+// employs says that the worker's partition has not been revoked.
+func (pr *Processor) employs(w *worker) bool {
+	pr.mu.Lock()
+	defer pr.mu.Unlock()
+	return pr.workers[w.input] == w
 }
 
 // judge reads R and tells where the partition stands, before anything is

@@ -5,31 +5,44 @@ import (
 	"slices"
 )
 
-// ClaimNow claims the partitions together, in the caller's goroutine.
+// Own takes a partition on as Assign does, without a goroutine for it. recovered
+// is told when it has to be claimed anew.
+func (pr *Processor) Own(tp TopicPartition, recovered func(error)) {
+	w := newWorker(pr, tp)
+	w.failed = recovered
+	pr.workers[tp] = w
+}
+
+// Disown drops a partition as Revoke does.
+func (pr *Processor) Disown(tp TopicPartition) { delete(pr.workers, tp) }
+
+// ClaimNow claims partitions that were taken on, together and in the caller's
+// goroutine. What they have to publish is seen by PublishNow from then on.
 func (pr *Processor) ClaimNow(ctx context.Context, tps ...TopicPartition) ([]*Partition, []error) {
 	reqs := make([]claimRequest, len(tps))
+	workers := make([]*worker, len(tps))
 	for i, tp := range tps {
-		reqs[i] = claimRequest{tp, make(chan claimReply, 1)}
+		workers[i] = pr.workers[tp]
+		workers[i].part = nil
+		reqs[i] = claimRequest{tp, workers[i], make(chan claimReply, 1)}
 	}
 	pr.claim(ctx, reqs)
 	parts, errs := make([]*Partition, len(tps)), make([]error, len(tps))
 	for i, r := range reqs {
 		reply := <-r.reply
 		parts[i], errs[i] = reply.partition, reply.err
+		workers[i].part = reply.partition
 	}
 	return parts, errs
 }
 
-// Hold lets PublishNow see a partition that the caller drives. recovered is told
-// when the partition has to be claimed anew.
-func (pr *Processor) Hold(tp TopicPartition, p *Partition, recovered func(error)) {
-	w := newWorker(pr, tp)
-	w.part, w.failed = p, recovered
-	pr.workers[tp] = w
+// Forget ends what a partition was doing, as the end of a worker's session does:
+// what it has to publish is left to the next claim.
+func (pr *Processor) Forget(tp TopicPartition) {
+	if w := pr.workers[tp]; w != nil {
+		w.part = nil
+	}
 }
-
-// Drop takes a held partition away.
-func (pr *Processor) Drop(tp TopicPartition) { delete(pr.workers, tp) }
 
 // PublishNow publishes what waits, in one transaction.
 func (pr *Processor) PublishNow(ctx context.Context) error { return pr.publishAll(ctx) }

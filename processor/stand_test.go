@@ -47,6 +47,7 @@ func newStand(t failer, sc *scenario, change func(*processor.Config)) *stand {
 	s.pr = processor.New(s.cfg)
 	for _, tp := range s.log.inputs() {
 		s.log.assign(tp, "one")
+		s.pr.Own(tp, func(err error) { t.Fatalf("%s has to be recovered: %v", tp, err) })
 	}
 	return s
 }
@@ -58,7 +59,6 @@ func (s *stand) claim(tp processor.TopicPartition) *processor.Partition {
 	if errs[0] != nil {
 		s.t.Fatalf("claim %s: %v", tp, errs[0])
 	}
-	s.pr.Hold(tp, parts[0], func(err error) { s.t.Fatalf("%s has to be recovered: %v", tp, err) })
 	return parts[0]
 }
 

@@ -121,7 +121,7 @@ func (w *worker) run(ctx context.Context) {
 func (w *worker) session(ctx context.Context) error {
 	reply := make(chan claimReply, 1)
 	select {
-	case w.pr.claims <- claimRequest{w.input, reply}:
+	case w.pr.claims <- claimRequest{w.input, w, reply}:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -161,7 +161,13 @@ func (w *worker) session(ctx context.Context) error {
 func (w *worker) recover(part *Partition, cause error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.part == part && w.failed != nil {
+	if w.part != part {
+		return
+	}
+	// At once, not when the session has ended: what waits to be published may be
+	// visible already, only a claim can tell.
+	w.part = nil
+	if w.failed != nil {
 		w.failed(cause)
 	}
 }

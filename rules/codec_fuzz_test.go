@@ -7,8 +7,8 @@ import (
 	"github.com/nudged/nudged/rules"
 )
 
-// Whatever bytes come back from storage: no panic; what is taken for a state can
-// be stored, read and stepped, and storing it again changes nothing.
+// Whatever bytes come back from storage: no panic, and what is taken for a state
+// can be stored, read and stepped.
 func FuzzDecode(f *testing.F) {
 	set := compile(f, everythingRules)
 	for _, script := range []string{

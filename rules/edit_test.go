@@ -166,3 +166,36 @@ rules:
 		2s r sent m=2s
 		3s r sent m=1`)
 }
+
+// A rule that does not wait any more still has the instances that waited. They
+// fire by the clock, and what fires by the clock always writes a decision;
+// replaying a stretch of the input relies on it. There is no event then: what
+// the new text reads of it is not there.
+func TestRuleThatDoesNotWaitAnyMore(t *testing.T) {
+	const text = `
+metrics:
+  n: {count: go, within: 30d}
+rules:
+  - {name: r, on: go, WAIT when: WHEN, send: {{send}}}
+`
+	before := compile(t, replace(replace(text, "WAIT", "wait: 1d,"), "WHEN", "n > 0"))
+	blob := play(t, before, "0s go price=20", false).state.Append(nil, before)
+	for _, c := range []struct{ when, want string }{
+		{"n > 0", `1d r sent`},
+		{"n > 1", `1d r condition because n=1`},
+		{"event.price > 10", `1d r condition`},
+		{"event.type == 'nothing'", `1d r condition`},
+	} {
+		t.Run(c.when, func(t *testing.T) {
+			after := compile(t, replace(replace(text, "WAIT", ""), "WHEN", c.when))
+			p := played{state: decoded(t, blob)}
+			defer func() {
+				if r := recover(); r != nil {
+					t.Errorf("panic: %v", r)
+				}
+			}()
+			p.step(after, rules.Input{Until: start + day}, false)
+			checkLines(t, p.lines, c.want)
+		})
+	}
+}

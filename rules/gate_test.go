@@ -132,15 +132,22 @@ func TestCooldown(t *testing.T) {
 			1s free sent
 			2s r cooldown
 			3s free cooldown`},
-		{"a late trigger is asked as of the user's newest event", "treatment", `
-			2d  free
+		{"a late trigger is asked as of the user's newest event: the cooldown is over by then", "treatment", `
 			0s  go
-			2d  go
-			1d  go`, `
-			2d free sent
+			3d  free
+			12h go`, `
 			0s r sent arm=treatment
-			2d r sent arm=treatment
-			1d r cooldown`},
+			3d free sent
+			12h r sent arm=treatment`},
+		{"a late send counts from its own time", "treatment", `
+			2d  free
+			1d  go
+			2d-1ms go
+			2d  go`, `
+			2d free sent
+			1d r sent arm=treatment
+			1d23h59m59s999ms r sent arm=treatment
+			2d r cooldown`},
 		{"a late trigger before the last send is inside the cooldown", "treatment", `
 			3d go
 			0s go`, `

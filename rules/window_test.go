@@ -106,6 +106,26 @@ func TestWindowOfAFiring(t *testing.T) {
 	})
 }
 
+// What has left its window takes no room in a stored state.
+func TestStateForgetsWhatHasLeftItsWindow(t *testing.T) {
+	set := compile(t, `
+metrics:
+  n: {count: hit, within: 30d}
+rules:
+  - {name: r, on: poke, wait: 1d, when: n == 0, send: {{send}}}
+  - {name: s, on: [hit, poke], where: event.never == 1, cooldown: 30d, send: {{send}}}
+`)
+	size := func(script string) int { return len(play(t, set, script, false).state.Append(nil, set)) }
+	with, without := size("0s hit\n30d-1ms poke"), size("0s other\n0s poke2\n30d-1ms poke")
+	if with <= without {
+		t.Errorf("a state with an occurrence has %d bytes, without one %d", with, without)
+	}
+	with, without = size("0s hit\n30d poke"), size("0s poke\n30d clock\n30d poke")
+	if with != without {
+		t.Errorf("a state whose only occurrence is W old has %d bytes, one without %d", with, without)
+	}
+}
+
 const keyedRules = `
 metrics:
   views: {count: view, by: event.item, within: 20m, reset: clear}

@@ -270,7 +270,7 @@ func (w *decisionWatch) all() []sinks.Message {
 
 // settle waits until everything decided has been read.
 func (w *decisionWatch) settle(ctx context.Context, counters *processor.Counters) error {
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(time.Minute)
 	quiet := time.NewTicker(300 * time.Millisecond)
 	defer quiet.Stop()
 	for last := int64(-1); ; {
@@ -278,7 +278,7 @@ func (w *decisionWatch) settle(ctx context.Context, counters *processor.Counters
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-deadline:
-			return errors.New("the decisions did not all become visible within 10 seconds")
+			return errors.New("the decisions did not all become visible within a minute")
 		case <-quiet.C:
 		}
 		decided := counters.Decisions.Load()

@@ -185,19 +185,30 @@ func (d *Daemon) serve(ctx context.Context, pr *processor.Processor, counters *p
 	return err
 }
 
+// assignmentGrace is how long a process that is given no partition waits before
+// it concludes that others own them all.
+const assignmentGrace = 10 * time.Second
+
 // waitCommitted returns once the group has committed every partition up to its
 // target, whichever process owns it, or once a partition has stopped.
 func waitCommitted(ctx context.Context, group *kafka.Group, pr *processor.Processor, targets map[processor.TopicPartition]int64) error {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
+	// Other processes may own everything; before it is known what is ours, what
+	// has stopped is not known either.
+	idle := time.After(assignmentGrace)
+	assigned := false
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-idle:
+			assigned = true
 		case <-tick.C:
 		}
 		var stopped []error
 		for _, s := range pr.Status() {
+			assigned = true
 			if s.Stopped != nil {
 				stopped = append(stopped, s.Stopped)
 			}
@@ -205,7 +216,7 @@ func waitCommitted(ctx context.Context, group *kafka.Group, pr *processor.Proces
 		if len(stopped) > 0 {
 			return errors.Join(stopped...)
 		}
-		if !pr.AtTargets() {
+		if !assigned || !pr.AtTargets() {
 			continue // ours first: asking costs the broker something
 		}
 		committed, err := group.CommittedAll(ctx)

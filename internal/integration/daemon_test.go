@@ -177,7 +177,7 @@ func (d *daemon) requireSaid(parts ...string) {
 // eventually asks again and again, for what gives no sign of its own.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
+	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	deadline := time.After(patience)
 	for !holds() {

@@ -79,22 +79,26 @@ func (w *world) committed(topic string) []*kgo.Record {
 // holds.
 func (w *world) untilConsumed() {
 	w.t.Helper()
-	eventually(w.t, "all of the input is committed", func() bool {
-		ends, err := w.adm.ListEndOffsets(w.t.Context(), w.events)
-		if err != nil {
-			w.t.Fatalf("list the ends of %s: %v", w.events, err)
+	eventually(w.t, "all of the input is committed", w.consumed)
+}
+
+// consumed says whether the group has committed all that the input topic holds.
+func (w *world) consumed() bool {
+	w.t.Helper()
+	ends, err := w.adm.ListEndOffsets(w.t.Context(), w.events)
+	if err != nil {
+		w.t.Fatalf("list the ends of %s: %v", w.events, err)
+	}
+	at, err := w.adm.FetchOffsets(w.t.Context(), w.group)
+	if err != nil {
+		w.t.Fatalf("fetch the offsets of %s: %v", w.group, err)
+	}
+	for p, end := range ends[w.events] {
+		if o, ok := at.Lookup(w.events, p); !ok || o.At < end.Offset {
+			return false
 		}
-		at, err := w.adm.FetchOffsets(w.t.Context(), w.group)
-		if err != nil {
-			w.t.Fatalf("fetch the offsets of %s: %v", w.group, err)
-		}
-		for p, end := range ends[w.events] {
-			if o, ok := at.Lookup(w.events, p); !ok || o.At < end.Offset {
-				return false
-			}
-		}
-		return true
-	})
+	}
+	return true
 }
 
 // put appends records to the input topic, in their order.

@@ -1,10 +1,13 @@
 package integration
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -153,11 +156,29 @@ const (
 	shopPartitions = 12
 )
 
-// produce loads a file of the shop into the input topic.
-func (w *world) produce(file string, more ...string) {
+// load begins to load a file of the shop into the input topic. wait returns when
+// the broker has all of it.
+func (w *world) load(file string, more ...string) (wait func()) {
 	w.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	args := append([]string{"produce", "--brokers", w.brokers, "--topic", w.events, "--map", shopMap}, more...)
-	outputOf(w.t, program, append(args, file)...)
+	cmd := exec.CommandContext(ctx, program, append(args, file)...)
+	cmd.Env = environment()
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil {
+		cancel()
+		w.t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	w.t.Cleanup(cancel)
+	return func() {
+		w.t.Helper()
+		if err := <-ended; err != nil {
+			w.t.Fatalf("nudged produce: %v\n%s", err, stderr.Bytes())
+		}
+	}
 }
 
 // replay runs the shop's events that the input topic holds to their end.
@@ -171,23 +192,23 @@ var shared struct {
 	once    sync.Once
 	brokers string
 	topic   string
+	file    string
 	want    outcomes
 }
 
 // copies is how many times the shared topic holds the shop.
 const copies = 6
 
-// bigShop returns the shared topic and all that has to be decided over it.
+// bigShop returns the shared topic, and all that has to be decided over it.
 func bigShop(t *testing.T) (topic string, want outcomes) {
 	t.Helper()
 	brokers, _ := services(t)
 	interpreter := python(t)
 	shared.once.Do(func() {
-		file := manyShops(t, copies)
-		topic := "it-big-" + randomName()
-		outputOf(t, program, "produce", "--brokers", brokers, "--topic", topic, "--create", fmt.Sprint(shopPartitions), "--map", shopMap, file)
-		shared.brokers, shared.topic = brokers, topic
-		shared.want = expected(t, interpreter, file)
+		shared.brokers, shared.topic, shared.file = brokers, "it-big-"+randomName(), manyShops(t, copies)
+		outputOf(t, program, "produce", "--brokers", brokers, "--topic", shared.topic, "--create", strconv.Itoa(shopPartitions),
+			"--map", shopMap, shared.file)
+		shared.want = expected(t, interpreter, shared.file)
 	})
 	if shared.want == nil {
 		t.Fatal("the shared topic could not be made; the test that tried says why")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -39,6 +40,11 @@ type Source struct {
 // fetchPartitionBytes bounds a fetch of one partition. Larger fetches cost
 // memory and save nothing.
 const fetchPartitionBytes = 512 << 10
+
+// fetchWait is how long the broker may hold a fetch that finds nothing. A
+// partition that is started or resumed meanwhile is read only after it; what
+// comes in for the others ends it at once.
+const fetchWait = 250 * time.Millisecond
 
 // NewSource returns a source. Nothing is read before Run.
 func NewSource(cfg Config) (*Source, error) {
@@ -144,6 +150,7 @@ func (s *Source) Start(tp processor.TopicPartition, offset int64) {
 			kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 			kgo.KeepControlRecords(),
 			kgo.FetchMaxPartitionBytes(fetchPartitionBytes),
+			kgo.FetchMaxWait(fetchWait),
 		)
 		cl, err := kgo.NewClient(opts...)
 		if err != nil {

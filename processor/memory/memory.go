@@ -171,9 +171,8 @@ func (s *Store) Timers(_ context.Context, tp processor.TopicPartition, b process
 }
 
 // Wipe implements processor.Store. Names of rules stay, since the claim has
-// written them. The header's version is another afterwards, unless the claim
-// had found Wiping set, so that a store that falls back to before the emptying
-// is noticed: Peek tells it.
+// written them. The header's version is a higher one afterwards, which Peek tells,
+// so that a store that falls back to before the emptying is noticed.
 func (s *Store) Wipe(_ context.Context, tp processor.TopicPartition, epoch int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -182,10 +181,7 @@ func (s *Store) Wipe(_ context.Context, tp processor.TopicPartition, epoch int64
 		return err
 	}
 	h := p.header
-	if !h.Wiping {
-		h.Version++
-	}
-	p.header = processor.Header{ID: h.ID, Epoch: h.Epoch, Version: h.Version, Offset: h.Base, Base: h.Base}
+	p.header = processor.Header{ID: h.ID, Epoch: h.Epoch, Version: h.Version + 1, Offset: h.Base, Base: h.Base}
 	p.clear()
 	return nil
 }

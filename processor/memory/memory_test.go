@@ -29,13 +29,13 @@ func TestSnapshotsAreApart(t *testing.T) {
 	if err := s.Wipe(ctx, tp, 1); err != nil {
 		t.Fatal(err)
 	}
-	version := int64(0)
+	version := int64(1) // the emptying was the first change
 	write := func(user string) {
 		t.Helper()
 		b := &processor.Batch{
 			Epoch: 1, Version: version,
 			Timers: []processor.TimerWrite{{Bucket: processor.Bucket{Width: processor.FarBucket}, Entries: []processor.TimerEntry{{User: user}}}},
-			Outbox: &processor.OutboxEntry{Seq: version + 1, Records: []byte(user)},
+			Outbox: &processor.OutboxEntry{Seq: version, Records: []byte(user)},
 		}
 		if err := s.Write(ctx, tp, b); err != nil {
 			t.Fatal(err)
@@ -69,7 +69,7 @@ func TestSnapshotsAreApart(t *testing.T) {
 	four := s.Snapshot()
 	for range 2 {
 		s.Restore(three)
-		version = 3
+		version = 4
 		check("a", "b", "c")
 		write("x")
 		check("a", "b", "c", "x")

@@ -16,15 +16,17 @@ import (
 	"github.com/nudged/nudged/processor"
 )
 
-var benchInput = processor.TopicPartition{Topic: "clicks", Partition: 3}
-
-// claimed returns a store whose partition is claimed under epoch 1, and empty.
+// claimed returns a store whose partition is claimed under epoch 2, and empty.
 func claimed(b *testing.B, client goredis.UniversalClient) *store {
 	s := open(b, client, 0)
-	if _, err := s.Claim(b.Context(), benchInput, processor.Claim{ID: "bench", Epoch: 1, Claimer: "bench"}); err != nil {
+	if _, err := s.Claim(b.Context(), tp, processor.Claim{ID: "bench", Epoch: 1, Claimer: "bench"}); err != nil {
 		b.Fatal(err)
 	}
-	if err := s.Wipe(b.Context(), benchInput, 1); err != nil {
+	if err := s.Wipe(b.Context(), tp, 1); err != nil {
+		b.Fatal(err)
+	}
+	// A higher epoch begins at version 0.
+	if _, err := s.Claim(b.Context(), tp, processor.Claim{ID: "bench", Epoch: 2, Claimer: "bench"}); err != nil {
 		b.Fatal(err)
 	}
 	return s
@@ -92,9 +94,9 @@ func BenchmarkWrite(b *testing.B) {
 			run := 0
 			write := func() {
 				t := &batches[run%len(batches)]
-				t.Epoch, t.Version = 1, int64(run)
+				t.Epoch, t.Version = 2, int64(run)
 				t.Next.Seq, t.Next.Offset = int64(run+1), int64(run+1)*100
-				if err := s.Write(b.Context(), benchInput, t); err != nil {
+				if err := s.Write(b.Context(), tp, t); err != nil {
 					b.Fatal(err)
 				}
 				run++
@@ -116,7 +118,7 @@ func BenchmarkWriteTimers(b *testing.B) {
 	client := realClient(b)
 	s := claimed(b, client)
 	const n, spread = 20_000, 20
-	t := processor.Batch{Epoch: 1}
+	t := processor.Batch{Epoch: 2}
 	for i := range spread {
 		bucket := processor.Bucket{Start: int64(i) * processor.FarBucket, Width: processor.FarBucket}
 		w := processor.TimerWrite{Bucket: bucket, New: true}
@@ -130,7 +132,7 @@ func BenchmarkWriteTimers(b *testing.B) {
 		for run := range b.N {
 			t.Version = int64(run)
 			t.Next.Seq, t.Next.Offset = int64(run+1), int64(run+1)*100
-			if err := s.Write(b.Context(), benchInput, &t); err != nil {
+			if err := s.Write(b.Context(), tp, &t); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -143,19 +145,19 @@ func BenchmarkStates(b *testing.B) {
 	s := claimed(b, client)
 	const stored, n = 100_000, 2048
 	var t processor.Batch
-	t.Epoch = 1
+	t.Epoch = 2
 	users := make([]string, stored)
 	for i := range users {
 		users[i] = fmt.Sprintf("user-%08d", i*7919)
 		t.States = append(t.States, processor.StateWrite{User: users[i], State: bytes.Repeat([]byte{byte(i)}, 80)})
 	}
-	if err := s.Write(b.Context(), benchInput, &t); err != nil {
+	if err := s.Write(b.Context(), tp, &t); err != nil {
 		b.Fatal(err)
 	}
 	per(b, client, n, func() {
 		for run := range b.N {
 			from := run * n % (stored - n)
-			got, err := s.States(b.Context(), benchInput, users[from:from+n])
+			got, err := s.States(b.Context(), tp, users[from:from+n])
 			if err != nil {
 				b.Fatal(err)
 			}

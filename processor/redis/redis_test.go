@@ -117,6 +117,16 @@ func (s *store) keys(t storetest.TB) []string {
 	return slices.Collect(maps.Keys(found))
 }
 
+// version is that of the header of tp.
+func (s *store) version(t testing.TB) int64 {
+	t.Helper()
+	_, version, err := s.Fence(t.Context(), tp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return version
+}
+
 // removeAll removes all keys of the group.
 func (s *store) removeAll(t storetest.TB) {
 	t.Helper()

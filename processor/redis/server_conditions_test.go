@@ -23,16 +23,7 @@ func owned(t *testing.T, client goredis.UniversalClient) *store {
 	t.Helper()
 	s := open(t, client, 4)
 	redis.SetLargeBatch(s.Store, 3)
-	leave(t, s)
-	if _, err := s.Claim(t.Context(), tp, processor.Claim{ID: "id", Epoch: 1, Claimer: "me"}); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Wipe(t.Context(), tp, 1); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Write(t.Context(), tp, batch(0)); err != nil {
-		t.Fatal(err)
-	}
+	own(t, s)
 	return s
 }
 

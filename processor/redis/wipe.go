@@ -19,9 +19,9 @@ const (
 )
 
 // Wipe implements processor.Store. Names of rules stay, since the claim has
-// written them. The header's version is another afterwards, unless the claim
-// had found Wiping set, so that a Redis that falls back to before the emptying
-// is noticed: Peek tells it.
+// written them. The header's version is a higher one afterwards, which Peek tells,
+// so that a Redis that falls back to before the emptying is noticed. An emptying
+// that was not carried through is begun anew by the next call.
 //
 // First go the keys that a partition can have, which are known from the header
 // and the set of timer buckets; that does not depend on Redis staying the same
@@ -35,12 +35,9 @@ func (s *Store) Wipe(ctx context.Context, tp processor.TopicPartition, epoch int
 		return s.failure(op, p, err)
 	case h == nil:
 		return s.refusal(op, p, processor.ErrLost, "there is no header")
-	case h.Epoch != epoch:
-		return s.refusal(op, p, processor.ErrFenced, "the header holds epoch %d, the call has %d", h.Epoch, epoch)
 	}
-	w := &wiping{store: s, partition: p.withBuckets(h.buckets), epoch: epoch, before: h.Version, during: h.Version}
+	w := &wiping{store: s, partition: p.withBuckets(h.buckets), epoch: epoch, version: h.Version}
 	if !h.Wiping {
-		w.during++
 		if err := w.step(ctx, "begin", nil); err != nil {
 			return err
 		}
@@ -56,10 +53,10 @@ func (s *Store) Wipe(ctx context.Context, tp processor.TopicPartition, epoch int
 
 // wiping is the emptying of one partition.
 type wiping struct {
-	store          *Store
-	partition      *partition
-	epoch          int64
-	before, during int64 // versions
+	store     *Store
+	partition *partition
+	epoch     int64
+	version   int64 // after the last step
 }
 
 func (w *wiping) step(ctx context.Context, name string, keys []string) error {
@@ -69,14 +66,15 @@ func (w *wiping) step(ctx context.Context, name string, keys []string) error {
 	for _, k := range keys {
 		args = append(args, k)
 	}
-	args = append(args, w.epoch, w.before, w.during, name)
+	args = append(args, w.epoch, w.version, w.version+1, name)
 	word, rest, err := call(ctx, w.store.client, wipeScript, 1+len(keys), args)
 	if err != nil {
 		return w.store.failure(op, w.partition, err)
 	}
 	if word != "ok" {
-		return w.store.refused(op, w.partition, word, rest, w.epoch, w.before)
+		return w.store.refused(op, w.partition, word, rest, w.epoch, w.version)
 	}
+	w.version++
 	return nil
 }
 

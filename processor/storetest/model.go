@@ -92,10 +92,7 @@ func (m *model) wipe(epoch int64) error {
 		return processor.ErrFenced
 	}
 	h := m.header
-	if !h.Wiping {
-		h.Version++
-	}
-	m.header = processor.Header{ID: h.ID, Epoch: h.Epoch, Version: h.Version, Offset: h.Base, Base: h.Base}
+	m.header = processor.Header{ID: h.ID, Epoch: h.Epoch, Offset: h.Base, Base: h.Base}
 	m.clear()
 	return nil
 }
@@ -208,12 +205,23 @@ func (r *run) repeat(t *rapid.T) {
 	r.send(t, rapid.SampledFrom(r.sent).Draw(t, "batch"))
 }
 
+// wipe empties the partition. Which version it leads to is the store's affair, but
+// it is a new one.
 func (r *run) wipe(t *rapid.T) {
+	before := r.model.header.Version
 	epoch := r.model.header.Epoch
 	if rapid.IntRange(0, 3).Draw(t, "stranger") == 0 {
 		epoch += rapid.Int64Range(-1, 1).Draw(t, "epoch")
 	}
-	r.same(t, fmt.Sprintf("Wipe at epoch %d", epoch), r.store.Wipe(context.Background(), r.tp, epoch), r.model.wipe(epoch))
+	want := r.model.wipe(epoch)
+	r.same(t, fmt.Sprintf("Wipe at epoch %d", epoch), r.store.Wipe(context.Background(), r.tp, epoch), want)
+	if want == nil {
+		_, version, err := r.store.Fence(context.Background(), r.tp)
+		if err != nil || version <= before {
+			t.Fatalf("Fence = version %d, %v, want one above %d", version, err, before)
+		}
+		r.model.header.Version = version
+	}
 }
 
 // compare looks at all that is stored.
