@@ -106,8 +106,8 @@ type Batch struct {
 // Errors of a Store. Any other error means that the outcome is unknown or that
 // the store is out of reach: the identical call is to be repeated.
 var (
-	// ErrFenced: a newer claim holds the partition.
-	ErrFenced = errors.New("fenced: a newer owner has claimed the partition")
+	// ErrFenced: another claim holds the partition.
+	ErrFenced = errors.New("fenced: another owner has claimed the partition")
 	// ErrLost: the store does not stand where this owner left it.
 	ErrLost = errors.New("the store has lost writes of this owner")
 	// ErrIdentity: what is stored belongs to another cluster, group, topic or
