@@ -77,12 +77,12 @@ func (e *Env) Metric(m *Metric) Value {
 	ms := e.State.metric(m)
 	switch m.Kind {
 	case Count:
-		if ms == nil {
-			return IntValue(0)
-		}
 		key, ok := e.metricKey(m)
 		if !ok {
 			return Value{}
+		}
+		if ms == nil {
+			return IntValue(0)
 		}
 		return IntValue(ms.count(m, e.State.newest, e.Now, e.upper, key))
 	case Last:

@@ -37,12 +37,13 @@ func (sp *stepper) fire(r *Rule, in *Instance, at int64) {
 			break
 		}
 	}
-	if outcome == Condition && !r.Waits && !sp.out.Verbose {
+	atOnce := !sp.byClock
+	if outcome == Condition && atOnce && !sp.out.Verbose {
 		return
 	}
 	d := sp.emit(outcome, r, in, at)
 	d.Because = f.because
-	d.Verbose = outcome == Condition && !r.Waits
+	d.Verbose = outcome == Condition && atOnce
 	if r.Experiment != nil && f.arm != "" {
 		d.Experiment, d.Arm = r.Experiment.Name, f.arm
 	}

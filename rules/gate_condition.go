@@ -6,7 +6,7 @@ func gateCondition(f *firing) Outcome {
 	if f.ask(f.rule.When) {
 		return pass
 	}
-	if f.rule.Waits || f.out.Verbose {
+	if f.byClock || f.out.Verbose {
 		for _, n := range f.rule.Because {
 			if v := n.Expr(&f.env); v.Present() {
 				f.because = append(f.because, Datum{n.Name, v})

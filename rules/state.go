@@ -7,8 +7,8 @@ import (
 // State is what is known of one user. It is changed by Step alone and stored as
 // the bytes of Append. The zero State is that of a user never seen.
 type State struct {
-	newest    int64 // time of the newest event
-	hint      int64 // due time of the user's timer index entry; 0: none
+	newest    int64  // time of the newest event
+	hint      int64  // due time of the user's timer index entry; 0: none
 	recent    []byte // ids of recent events, oldest first, idBytes each
 	attrs     []attrState
 	metrics   []metricState

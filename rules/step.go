@@ -12,6 +12,8 @@ type stepper struct {
 	user string
 	out  *Result
 	env  Env
+	// byClock says that the clock drives what fires, not an event.
+	byClock bool
 }
 
 // Step takes one input of a user in: it changes st and adds to out. It is a
@@ -77,7 +79,7 @@ func (sp *stepper) takeIn(p *plan, e *Event) {
 			sp.out.Missing++
 			continue
 		}
-		sp.st.metricFor(m).add(m, e.Time, key)
+		sp.st.metricFor(m).add(m, e.Time, key, sp.st.newest)
 	}
 	for _, m := range p.resets {
 		if ms := sp.st.metric(m); ms != nil {
@@ -110,8 +112,8 @@ func (sp *stepper) ask(c Cond) bool {
 	return false
 }
 
-// endRemoved ends instances due by until whose rule is gone, at the time given
-// or at their own due time, whichever is later.
+// endRemoved ends instances due by until whose rule is gone: at the time given,
+// or, when the clock moves, at their own due time if that is later.
 func (sp *stepper) endRemoved(until, at int64) {
 	for i := 0; i < len(sp.st.instances); {
 		in := &sp.st.instances[i]
@@ -119,7 +121,10 @@ func (sp *stepper) endRemoved(until, at int64) {
 			i++
 			continue
 		}
-		sp.emit(RuleRemoved, nil, in, max(at, min(in.Due, until)))
+		if until != endOfTime {
+			at = max(at, in.Due)
+		}
+		sp.emit(RuleRemoved, nil, in, at)
 		sp.st.remove(i)
 		sp.out.Changed = true
 	}
@@ -209,7 +214,7 @@ func (in *Instance) keep() {
 // the file.
 func (sp *stepper) advance(until, fired int64) {
 	sp.endRemoved(until, fired)
-	sp.env.upper = endOfTime
+	sp.env.upper, sp.byClock = endOfTime, true
 	for {
 		i := sp.nextDue(until)
 		if i < 0 {
@@ -222,10 +227,28 @@ func (sp *stepper) advance(until, fired int64) {
 		if fired > at {
 			at = fired
 		}
+		r := sp.set.rules[in.rule]
 		sp.env.Now, sp.env.Trigger = in.Due, &in.Trigger
-		sp.fire(sp.set.rules[in.rule], &in, at)
-		sp.env.Trigger = nil
+		if !r.Waits {
+			// The rule waited when the instance was started. What it reads of the
+			// event at hand is the triggering event's.
+			sp.env.Event = sp.eventOf(&in.Trigger)
+		}
+		sp.fire(r, &in, at)
+		sp.env.Trigger, sp.env.Event = nil, nil
 	}
+}
+
+// eventOf makes an event of what an instance kept of it.
+func (sp *stepper) eventOf(t *Trigger) *Event {
+	e := &Event{ID: t.ID, Type: t.Type(sp.set), User: sp.user, Time: t.Time,
+		Fields: make([]Value, len(sp.set.fieldIDs)), Partition: t.Partition, Offset: t.Offset}
+	for _, f := range t.Fields {
+		if slot := slices.Index(sp.set.fieldIDs, f.ID); slot >= 0 {
+			e.Fields[slot] = f.Value
+		}
+	}
+	return e
 }
 
 func (sp *stepper) nextDue(until int64) int {

@@ -16,8 +16,11 @@ const (
 	maxPoints = 512
 )
 
-// add enters an occurrence at t. Occurrences may come late.
-func (ms *metricState) add(m *Metric, t int64, key uint64) {
+// add enters an occurrence at t, which may be late; newest is the user's newest
+// event. What has left the window goes first, so that folding does not depend on
+// when the state was stored.
+func (ms *metricState) add(m *Metric, t int64, key uint64, newest int64) {
+	ms.prune(m, newest)
 	if m.Kind == Last {
 		if len(ms.points) == 0 {
 			ms.points = append(ms.points, point{t: t, n: 1})

@@ -1,7 +1,9 @@
 package sinks
 
 import (
+	"bytes"
 	"encoding/json"
+	"strings"
 
 	"github.com/go-faster/jx"
 
@@ -36,8 +38,10 @@ type Message struct {
 	// Data are the values of the send; of a decision only for sent and control.
 	Data    map[string]json.RawMessage `json:"data,omitempty"`
 	Because map[string]json.RawMessage `json:"because,omitempty"` // decisions only
-	Trigger Trigger                    `json:"trigger"`
-	Due     string                     `json:"due"`
+	// DataDropped says that the message was too large and went without its data.
+	DataDropped bool    `json:"data_dropped,omitempty"`
+	Trigger     Trigger `json:"trigger"`
+	Due         string  `json:"due"`
 	// Fired is when it was decided.
 	Fired        string `json:"fired"`
 	Expires      string `json:"expires,omitempty"`
@@ -180,6 +184,18 @@ func (w *writer) data(data []rules.Datum) {
 	w.Buf = append(w.Buf, '}')
 }
 
+// json writes the text of a field as the event had it, on one line.
+func (w *writer) json(text string) {
+	if !strings.ContainsAny(text, "\n\r") {
+		w.Buf = append(w.Buf, text...)
+		return
+	}
+	b := bytes.NewBuffer(w.Buf)
+	// It has been parsed before: compacting cannot fail.
+	_ = json.Compact(b, []byte(text))
+	w.Buf = b.Bytes()
+}
+
 func (w *writer) value(v rules.Value) {
 	switch v.Kind {
 	case rules.Absent:
@@ -195,6 +211,6 @@ func (w *writer) value(v rules.Value) {
 	case rules.Time:
 		w.quotedTime(v.Int())
 	case rules.JSON:
-		w.Raw([]byte(v.Str()))
+		w.json(v.Str())
 	}
 }
