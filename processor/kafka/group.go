@@ -282,8 +282,11 @@ func (g *Group) settle(ctx context.Context, cause error) error {
 		// The offsets were never sent, and the session has aborted.
 		return cause
 	}
-	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
-		if fencedProducer(cause) {
+	wait := 100 * time.Millisecond
+	for tries := 1; ; tries++ {
+		// An old epoch alone is what a transaction that timed out leaves behind: a
+		// new one heals it (KIP-588), unless it is really somebody else's by now.
+		if errors.Is(cause, kerr.ProducerFenced) || tries > epochTries && errors.Is(cause, kerr.InvalidProducerEpoch) {
 			return fmt.Errorf("%w %q: %w; give each process an id of its own (kafka.transactional_id)",
 				processor.ErrProducerFenced, g.cfg.TransactionalID, cause)
 		}
@@ -296,11 +299,12 @@ func (g *Group) settle(ctx context.Context, cause error) error {
 			return fmt.Errorf("%w: %w", processor.ErrNotPublished, cause)
 		}
 		g.cfg.Logger.Warn("the outcome of a transaction is settled anew", "error", err.Error())
-		cause = errors.Join(cause, err)
+		cause = err
 		time.Sleep(wait)
+		wait = min(2*wait, 2*time.Second)
 	}
 }
 
-func fencedProducer(err error) bool {
-	return errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.InvalidProducerEpoch)
-}
+// epochTries is how often a new producer epoch is asked for before an old one is
+// taken for a clash.
+const epochTries = 10
