@@ -182,6 +182,7 @@ func (w *worker) serve(ctx context.Context, p *Partition) error {
 			return err
 		}
 		recs, probe, end, finish := w.take(p)
+		before := p.head.Seq
 		for _, r := range recs {
 			if err := p.Consume(ctx, r); err != nil {
 				return err
@@ -214,11 +215,13 @@ func (w *worker) serve(ctx context.Context, p *Partition) error {
 				return err
 			}
 			lastFlush, opened, checked = now, now, now
-			w.pr.handedOver(caughtUp)
 		case caughtUp:
 			wait = gap - now.Sub(lastFlush)
 		default:
 			wait = cfg.BatchAge - now.Sub(opened)
+		}
+		if p.head.Seq > before { // full batches are closed on the way
+			w.pr.handedOver(caughtUp)
 		}
 		w.note(p, end)
 		if finish {

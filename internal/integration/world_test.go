@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -69,7 +70,10 @@ func connect(t *testing.T) *world {
 
 func kafkaClient(t *testing.T, brokers string, opts ...kgo.Opt) *kgo.Client {
 	t.Helper()
-	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(brokers), kgo.ClientID("nudged-integration")}, opts...)...)
+	cl, err := kgo.NewClient(append([]kgo.Opt{
+		kgo.SeedBrokers(brokers), kgo.ClientID("nudged-integration"),
+		kgo.MetadataMinAge(20 * time.Millisecond), // the answer to whether a topic is there is cached for so long
+	}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
