@@ -95,7 +95,7 @@ func TestDoubtIsNotPublishedAgain(t *testing.T) {
 			r.cfg.Log = &scripted{Log: real, publish: func(pubs []*processor.Publication, really func() error) error {
 				mu.Lock()
 				first := !doubt && hasRecords(pubs) && slices.ContainsFunc(pubs, func(p *processor.Publication) bool {
-					return p.Input.Partition == 0 && len(p.Records) > 0 && p.Commit.Offset > 5
+					return p.Input.Partition == 0 && len(p.Entries) > 0 && p.Commit.Offset > 5
 				})
 				doubt = doubt || first
 				mu.Unlock()

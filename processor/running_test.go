@@ -172,7 +172,7 @@ func (s *scripted) Publish(ctx context.Context, pubs []*processor.Publication) e
 // hasRecords says that the transaction is one of batches, not of claims.
 func hasRecords(pubs []*processor.Publication) bool {
 	for _, p := range pubs {
-		if len(p.Records) > 0 {
+		if len(p.Entries) > 0 {
 			return true
 		}
 	}
