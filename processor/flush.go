@@ -87,8 +87,8 @@ func (p *Partition) indexArmed(b *Batch) error {
 		if !p.book.disarm(k) {
 			continue // a second time for the same user
 		}
-		blob, _ := p.book.get(k)
-		if err := p.st.Decode(blob); err != nil {
+		p.at, _ = p.book.find(k)
+		if err := p.st.Decode(p.book.use(p.at)); err != nil {
 			return p.stop(fmt.Sprintf("the state of user %q cannot be read: %v", a.user, err))
 		}
 		due, ok := p.st.NextDue()
