@@ -11,9 +11,15 @@ import (
 type userKey struct{ a, b uint64 }
 
 func keyOf(user string) userKey {
-	var end [8]byte
-	copy(end[:7], user[max(0, len(user)-7):])
-	return userKey{xxhash.Sum64String(user), binary.LittleEndian.Uint64(end[:]) | uint64(len(user))<<56}
+	var end uint64 // the last 7 bytes
+	if n := len(user); n >= 8 {
+		end = binary.LittleEndian.Uint64([]byte(user[n-8:])) >> 8
+	} else {
+		for i := max(0, n-7); i < n; i++ {
+			end = end<<8 | uint64(user[i])
+		}
+	}
+	return userKey{xxhash.Sum64String(user), end | uint64(len(user))<<56}
 }
 
 // place is where an entry of the book lies.
