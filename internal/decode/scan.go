@@ -3,6 +3,7 @@ package decode
 import (
 	"encoding/binary"
 	"math/bits"
+	"strings"
 	"unicode/utf8"
 	"unsafe"
 
@@ -37,7 +38,10 @@ func (dec *Decoder) scan(value []byte) (done bool, err error) {
 			return false, nil
 		}
 		start := skipSpace(value, i+1)
-		if i = scalarEnd(value, start); i < 0 {
+		if i = scalarEnd(value, start); i < 0 && !wanted {
+			i = escapedEnd(value, start)
+		}
+		if i < 0 {
 			return false, nil
 		}
 		if wanted {
@@ -137,6 +141,33 @@ func scalarEnd(b []byte, i int) int {
 		return literalEnd(b, i, "false")
 	case c == 'n':
 		return literalEnd(b, i, "null")
+	}
+	return -1
+}
+
+// escapedEnd returns where the string that begins at i ends, or -1. Its escapes
+// are looked at, not resolved: it is for strings that nothing reads.
+func escapedEnd(b []byte, i int) int {
+	if i >= len(b) || b[i] != '"' {
+		return -1
+	}
+	start := i + 1
+	for i++; i < len(b); i++ {
+		switch c := b[i]; {
+		case c == '"':
+			if !utf8.Valid(b[start:i]) {
+				return -1
+			}
+			return i + 1
+		case c < 0x20:
+			return -1
+		case c == '\\':
+			i++
+			// What follows \u is left to jx.
+			if i == len(b) || strings.IndexByte(`"\/bfnrt`, b[i]) < 0 {
+				return -1
+			}
+		}
 	}
 	return -1
 }
