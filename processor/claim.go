@@ -158,8 +158,9 @@ func (pr *Processor) identity(kafka Inspection) string {
 
 // take claims the partition in the store and opens it.
 func (pr *Processor) take(ctx context.Context, c *claiming) (*Partition, error) {
+	cfg := pr.settings()
 	names := map[uint32]string{}
-	for id, name := range pr.cfg.Set.Names() {
+	for id, name := range cfg.Set.Names() {
 		names[uint32(id)] = name
 	}
 	claimed, err := pr.cfg.Store.Claim(ctx, c.input, Claim{
@@ -188,7 +189,7 @@ func (pr *Processor) take(ctx context.Context, c *claiming) (*Partition, error) 
 		claimed.Header, claimed.Buckets, claimed.Outbox = *h, nil, nil
 	}
 	claimed.Header.Evidence = c.finding.kafka.Evidence
-	p := openPartition(pr.settings(), c.input, claimed, c.commit)
+	p := openPartition(cfg, c.input, claimed, c.commit)
 	if c.stands == standsAhead {
 		if err := p.adopt(claimed); err != nil {
 			return nil, err
