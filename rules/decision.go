@@ -21,6 +21,12 @@ const (
 	Cancelled   Outcome = "cancelled"
 	RuleRemoved Outcome = "rule_removed"
 	Armed       Outcome = "armed"
+	NoConsent   Outcome = "consent"
+	Quiet       Outcome = "quiet_hours"
+	Deferred    Outcome = "deferred"
+	Capped      Outcome = "cap"
+	HeldOut     Outcome = "holdout"
+	Converted   Outcome = "converted"
 )
 
 // CommandID names a decision: the first 16 bytes of SHA-256 over rule, user,
@@ -70,6 +76,14 @@ type Decision struct {
 	Due             int64
 	At              int64 // when it was decided: the event's time, or the clock's reading
 	Expires         int64 // 0: never
+	// Label is the text that the policy asks for on the message.
+	Label string
+	// Phase of the experiment, 0 where there is none.
+	Phase int
+	// Worth is the value of a Converted, absent if the goal has none; Again marks
+	// the later ones of a user, experiment and phase.
+	Worth Value
+	Again bool
 	// Verbose marks what is written only under "decisions: all".
 	Verbose bool
 }

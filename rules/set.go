@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+	"time"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -32,8 +33,12 @@ type MetricKind uint8
 
 // The kinds of metric.
 const (
-	Count MetricKind = 1
-	Last  MetricKind = 2
+	Count    MetricKind = 1
+	Last     MetricKind = 2 // time of the latest occurrence
+	Sum      MetricKind = 3
+	Distinct MetricKind = 4 // number of different values
+	First    MetricKind = 5 // time of the earliest occurrence
+	Latest   MetricKind = 6 // the value seen last: "value:" in a rule file
 )
 
 // Metric is one windowed or lifetime figure kept for each user.
@@ -45,6 +50,9 @@ type Metric struct {
 	Where  Cond
 	Within int64 // the window W: (t-W, t]; 0: since ever
 	Reset  []string
+	// Value is what a Sum adds up, a Distinct tells apart and a Latest keeps; it
+	// reads the event. An occurrence without a value is passed over and counted.
+	Value Expr
 	// Keyed counts apart by the value of an event field, in BySlot: what an
 	// expression sees is the count for the value of the event at hand, or of the
 	// triggering event where there is none.
@@ -64,7 +72,9 @@ type Attribute struct {
 // Experiment is an experiment that rules may name.
 type Experiment struct {
 	Name     string
+	Phase    int // from 1
 	Assigner *experiment.Assigner
+	Goal     *Goal // nil: conversions are not tracked
 	// Pinned, when it is not empty, is the arm of everybody: rule tests pin arms.
 	Pinned string
 }
@@ -108,6 +118,11 @@ type Rule struct {
 	Priority    int
 	Experiment  *Experiment // nil: everybody who passes the gates is sent to
 	Send        Send
+	// Program is what the rule does once it is started; it replaces Waits, Wait
+	// and Send.
+	Program  []Op
+	Schedule *Schedule // nil: events start it
+	Paused   bool      // instances wait without firing; nothing fires at once
 	// TriggerSlots are the event fields that an instance keeps of its trigger.
 	TriggerSlots []int
 	// Because names the metrics and attributes that When reads, for decisions.
@@ -128,6 +143,11 @@ type Set struct {
 	Metrics     []*Metric
 	Experiments []*Experiment
 	Rules       []*Rule
+	Policy      Policy
+	Holdout     *experiment.Holdout // nil: nobody is held out
+	// Zone returns a time zone by its IANA name, nil if there is none. It is
+	// given by whoever compiles the set, so that the core reads no files.
+	Zone func(name string) *time.Location
 	RecentIDs   int    // how many event ids are remembered; 0: DefaultRecentIDs
 	Version     string // of the rule text: "sha256:…"
 

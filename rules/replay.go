@@ -1,0 +1,16 @@
+package rules
+
+// Decided is one decision as the evidence tells of it: what was decided earlier
+// at the place of the input that is replayed.
+type Decided struct {
+	Rule       string
+	Instance   string // the instance key
+	Step       int
+	TriggerID  string
+	Outcome    Outcome
+	Experiment string // empty unless assignment was asked
+	Arm        string
+	// Channel and Class are of the message, for the caps when the rule is gone.
+	Channel, Class string
+	Due, At        int64
+}
