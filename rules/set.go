@@ -147,9 +147,9 @@ type Set struct {
 	Holdout     *experiment.Holdout // nil: nobody is held out
 	// Zone returns a time zone by its IANA name, nil if there is none. It is
 	// given by whoever compiles the set, so that the core reads no files.
-	Zone func(name string) *time.Location
-	RecentIDs   int    // how many event ids are remembered; 0: DefaultRecentIDs
-	Version     string // of the rule text: "sha256:…"
+	Zone      func(name string) *time.Location
+	RecentIDs int    // how many event ids are remembered; 0: DefaultRecentIDs
+	Version   string // of the rule text: "sha256:…"
 
 	fieldIDs []ID
 	plans    map[string]*plan
