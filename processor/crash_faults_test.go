@@ -118,9 +118,9 @@ func (l simLog) Inspect(ctx context.Context, tps []processor.TopicPartition) (ma
 		return nil, errUnstable
 	}
 	out, err := l.member.Inspect(ctx, tps)
-	if w.plant.epochsFromRedis {
-		for tp, in := range out {
-			out[tp] = withoutEpoch(in)
+	for tp, in := range out {
+		if w.plant != (mistakes{}) {
+			out[tp] = w.plant.inspected(in)
 		}
 	}
 	w.point(l.p)
@@ -163,11 +163,15 @@ func (l simLog) Publish(_ context.Context, pubs []*processor.Publication) error 
 	}()
 	w.point(l.p)
 	w.pending = slices.DeleteFunc(w.pending, func(other *transaction) bool { return other == t })
-	w.plant.commit(w, pubs)
-	w.point(l.p)
+	replied := true
 	if w.budget > 0 && w.d.chance(8) {
 		w.budget--
 		w.counts.unknown++
+		replied = false
+	}
+	w.plant.commit(w, pubs, replied)
+	w.point(l.p)
+	if !replied {
 		return fmt.Errorf("%w: simulated: the outcome was unknown", processor.ErrNotPublished)
 	}
 	return nil

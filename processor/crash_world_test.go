@@ -90,6 +90,7 @@ func newWorld(t failer, seed uint64, rollback bool, plant mistakes) *world {
 	}
 	w.sc = randomScenario(d, 1+d(3), 1+d(12), 30+d(90))
 	w.log = newFakeLog(w.sc.input)
+	w.log.anyEpoch = plant.epochsFromRedis || plant.noEpochs
 	for range 2 + d(2) {
 		p := &proc{w: w, skew: int64(d(3)) * 1000}
 		w.procs = append(w.procs, p)
@@ -109,9 +110,6 @@ func (w *world) start(p *proc) {
 	p.doomed, p.stale, p.terms = map[processor.TopicPartition]bool{}, map[processor.TopicPartition]bool{}, map[processor.TopicPartition]int{}
 	settings := w.sc.settings(w.storeOf(p), fmt.Sprintf("%08x", w.born))
 	settings.BatchUsers, settings.BatchBytes = pick(w.d, 1, 4, 1000), pick(w.d, 1, 3000, 1<<20)
-	if w.plant.sameClaimer {
-		settings.Claimer = "00000000"
-	}
 	p.pr = processor.New(processor.Config{
 		Settings: settings, Log: w.logOf(p),
 		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),

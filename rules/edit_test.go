@@ -2,6 +2,7 @@ package rules_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -66,6 +67,39 @@ func TestRuleRemovedByTheClock(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			p := played{state: decoded(t, blob)}
 			p.step(after, c.in, false)
+			checkLines(t, p.lines, c.want)
+		})
+	}
+}
+
+// Each of several ends at its own due time, in whatever order they were begun.
+func TestRulesRemovedByTheClock(t *testing.T) {
+	before := compile(t, `
+rules:
+  - {name: slow, on: go, wait: 3d, send: {{send}}}
+  - {name: fast, on: go, wait: 1d, send: {{send}}}
+`)
+	blob := play(t, before, "0s go", false).state.Append(nil, before)
+	after := compile(t, afterEdit).WithNames(before.Names())
+	for _, c := range []struct {
+		name string
+		in   rules.Input
+		want string
+	}{
+		{"on time", rules.Input{Until: start + 9*day}, `
+			1d fast rule_removed
+			3d slow rule_removed`},
+		{"at the reading of the wall clock", rules.Input{Until: start + 9*day, Fired: start + 9*day}, `
+			9d fast rule_removed
+			9d slow rule_removed`},
+		{"by an event", rules.Input{Event: event(after, "e9", "ping", start+2*day)}, `
+			2d fast rule_removed
+			2d slow rule_removed`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := played{state: decoded(t, blob)}
+			p.step(after, c.in, false)
+			slices.Sort(p.lines) // in which order they are told does not matter
 			checkLines(t, p.lines, c.want)
 		})
 	}
@@ -169,8 +203,8 @@ rules:
 
 // A rule that does not wait any more still has the instances that waited. They
 // fire by the clock, and what fires by the clock always writes a decision;
-// replaying a stretch of the input relies on it. There is no event then: what
-// the new text reads of it is not there.
+// replaying a stretch of the input relies on it. What the new text reads of the
+// event is what the instance kept of its trigger.
 func TestRuleThatDoesNotWaitAnyMore(t *testing.T) {
 	const text = `
 metrics:
@@ -178,13 +212,14 @@ metrics:
 rules:
   - {name: r, on: go, WAIT when: WHEN, send: {{send}}}
 `
-	before := compile(t, replace(replace(text, "WAIT", "wait: 1d,"), "WHEN", "n > 0"))
-	blob := play(t, before, "0s go price=20", false).state.Append(nil, before)
+	before := compile(t, replace(replace(text, "WAIT", "wait: 1d,"), "WHEN", "n > 0 && trigger.key == 'k1'"))
+	blob := play(t, before, "0s go price=20 key=k1", false).state.Append(nil, before)
 	for _, c := range []struct{ when, want string }{
 		{"n > 0", `1d r sent`},
 		{"n > 1", `1d r condition because n=1`},
 		{"event.price > 10", `1d r condition`},
 		{"event.type == 'nothing'", `1d r condition`},
+		{"event.type == 'go' && event.user == 'u1' && event.id == 'e0' && event.key == 'k1'", `1d r sent`},
 	} {
 		t.Run(c.when, func(t *testing.T) {
 			after := compile(t, replace(replace(text, "WAIT", ""), "WHEN", c.when))

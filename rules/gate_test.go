@@ -109,6 +109,13 @@ func TestCooldown(t *testing.T) {
 			1d r sent arm=treatment
 			1d23h59m59s999ms r cooldown
 			2d r sent arm=treatment`},
+		{"held back up to the last millisecond, however often it is asked", "treatment", `
+			0s      go
+			1d-1ms  go
+			1d-1ms  go`, `
+			0s r sent arm=treatment
+			23h59m59s999ms r cooldown
+			23h59m59s999ms r cooldown`},
 		{"what was held back does not prolong it", "treatment", `
 			0s  go
 			12h go

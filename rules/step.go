@@ -121,10 +121,11 @@ func (sp *stepper) endRemoved(until, at int64) {
 			i++
 			continue
 		}
+		ended := at
 		if until != endOfTime {
-			at = max(at, in.Due)
+			ended = max(at, in.Due)
 		}
-		sp.emit(RuleRemoved, nil, in, at)
+		sp.emit(RuleRemoved, nil, in, ended)
 		sp.st.remove(i)
 		sp.out.Changed = true
 	}

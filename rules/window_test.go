@@ -98,6 +98,10 @@ func TestWindowOfAFiring(t *testing.T) {
 			0s  hit
 			20d go
 			60d clock`, want: `30d wait sent n=0 latest=0s`},
+		{name: "what was known when a late trigger came counts, though it is after due", script: `
+			12d hit
+			1d  go
+			11d clock`, want: `11d wait sent n=1 latest=12d`},
 		{name: "what came after due and was applied before it fired counts", script: `
 			- by hand
 			0s  go

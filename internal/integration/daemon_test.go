@@ -49,6 +49,14 @@ func start(t *testing.T, args ...string) *daemon {
 		_ = d.cmd.Wait() // the exit code tells
 	}()
 	t.Cleanup(func() {
+		if t.Failed() {
+			// What each goroutine does, for whoever looks for the reason.
+			_ = d.cmd.Process.Signal(syscall.SIGQUIT)
+			select {
+			case <-d.done:
+			case <-time.After(patience / 10):
+			}
+		}
 		_ = d.cmd.Process.Kill() // it may have ended
 		<-d.done
 		said := d.said()

@@ -79,6 +79,12 @@ func (w *world) committed(topic string) []*kgo.Record {
 // holds.
 func (w *world) untilConsumed() {
 	w.t.Helper()
+	w.t.Cleanup(func() {
+		if w.t.Failed() {
+			at, err := w.adm.FetchOffsets(context.Background(), w.group)
+			w.t.Logf("committed: %v %v", at, err)
+		}
+	})
 	eventually(w.t, "all of the input is committed", w.consumed)
 }
 
