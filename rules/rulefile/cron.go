@@ -18,9 +18,9 @@ var cronFields = [...]struct {
 }{
 	{"minute", regexp.MustCompile(`^(\*|\d{1,2}(-\d{1,2})?)(/\d{1,2})?$`)},
 	{"hour", regexp.MustCompile(`^(\*|\d{1,2}(-\d{1,2})?)(/\d{1,2})?$`)},
-	{"day of month", regexp.MustCompile(`^(\*|\d{1,2}(-\d{1,2})?)(/\d{1,2})?$|^L$|^\d{1,2}W$`)},
+	{"day of month", regexp.MustCompile(`^(\*|\d{1,2}(-\d{1,2})?)(/\d{1,2})?$|^L$|^([1-9]|[12]\d|3[01])W$`)},
 	{"month", regexp.MustCompile(`^(\*|(\d{1,2}|[A-Z]{3})(-(\d{1,2}|[A-Z]{3}))?)(/\d{1,2})?$`)},
-	{"weekday", regexp.MustCompile(`^(\*|(\d|[A-Z]{3})(-(\d|[A-Z]{3}))?)(/\d)?$|^(\d|[A-Z]{3})(#[1-5]|L)$`)},
+	{"weekday", regexp.MustCompile(`^(\*|(\d|[A-Z]{3})(-(\d|[A-Z]{3}))?)(/\d)?$|^([0-6]|[A-Z]{3})(#[1-5]|L)$`)},
 }
 
 // cronEpoch is where the search for the first occurrence begins when an
