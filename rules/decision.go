@@ -21,6 +21,12 @@ const (
 	Cancelled   Outcome = "cancelled"
 	RuleRemoved Outcome = "rule_removed"
 	Armed       Outcome = "armed"
+	NoConsent   Outcome = "consent"
+	Quiet       Outcome = "quiet_hours"
+	Deferred    Outcome = "deferred"
+	Capped      Outcome = "cap"
+	HeldOut     Outcome = "holdout"
+	Converted   Outcome = "converted"
 )
 
 // CommandID names a decision: the first 16 bytes of SHA-256 over rule, user,
@@ -70,6 +76,14 @@ type Decision struct {
 	Due             int64
 	At              int64 // when it was decided: the event's time, or the clock's reading
 	Expires         int64 // 0: never
+	// Label is the text that the policy asks for on the message.
+	Label string
+	// Phase of the experiment, 0 where there is none.
+	Phase int
+	// Worth is the value of a Converted, absent if the goal has none; Again marks
+	// the later ones of a user, experiment and phase.
+	Worth Value
+	Again bool
 	// Verbose marks what is written only under "decisions: all".
 	Verbose bool
 }
@@ -87,9 +101,14 @@ type Result struct {
 	Unread     bool // nothing in the set looks at events of this type
 	Missing    int  // conditions, keys and data values that read what is not there
 	Mismatches int  // attribute values of another type than declared
+	Refused    int  // instances not started, or not deferred: the user has too many
+
+	scratch stepper // memory of the last Step, for the next
 }
 
 // Reset empties the result, keeping its memory.
 func (r *Result) Reset() {
-	*r = Result{Verbose: r.Verbose, Decisions: r.Decisions[:0]}
+	r.Decisions = r.Decisions[:0]
+	r.Changed, r.Duplicate, r.Unread = false, false, false
+	r.Missing, r.Mismatches, r.Refused = 0, 0, 0
 }
