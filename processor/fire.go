@@ -84,32 +84,62 @@ const lookahead = 2_000
 // It fires at most limit users, the clock then stands where it got to; more says
 // that there are more to fire.
 func (p *Partition) MoveClock(ctx context.Context, now int64, limit int) (more bool, err error) {
-	if now <= p.clock {
+	if now <= p.clock && p.sweep.At == 0 {
 		return false, nil
 	}
-	if err := p.reach(ctx, now+lookahead); err != nil {
+	for p.occursBy(now) {
+		if p.sweep.At == 0 {
+			at := p.nextOccurrence()
+			if more, err := p.moveTimers(ctx, at, now, limit); more || err != nil {
+				return more, err
+			}
+			if err := p.beginSweep(ctx, at); err != nil {
+				return false, err
+			}
+		}
+		p.superseded(now)
+		for p.sweep.At != 0 {
+			if limit <= 0 {
+				return true, nil
+			}
+			users, err := p.sweepSlice(ctx, now)
+			if err != nil {
+				return false, err
+			}
+			limit -= max(users, 1)
+		}
+	}
+	return p.moveTimers(ctx, now, now, max(limit, 1))
+}
+
+// moveTimers moves the clock to until and fires what is due by then, at now.
+func (p *Partition) moveTimers(ctx context.Context, until, now int64, limit int) (more bool, err error) {
+	if until <= p.clock {
+		return false, nil
+	}
+	if err := p.reach(ctx, until+lookahead); err != nil {
 		return false, err
 	}
-	p.wantDue(now)
+	p.wantDue(until)
 	if err := p.load(ctx); err != nil {
 		return false, err
 	}
 	for range limit {
-		d, ok := p.timers.pop(now)
+		d, ok := p.timers.pop(until)
 		if !ok {
-			p.clock = now
+			p.clock = until
 			return false, nil
 		}
 		if err := p.look(ctx, d, now); err != nil {
 			return false, err
 		}
 	}
-	if next, ok := p.timers.next(); ok && next <= now {
+	if next, ok := p.timers.next(); ok && next <= until {
 		// Everything due before next has fired.
 		p.clock = max(p.clock, next-1)
 		return true, nil
 	}
-	p.clock = now
+	p.clock = until
 	return false, nil
 }
 

@@ -29,6 +29,8 @@ func (p *Partition) Flush(ctx context.Context) error {
 	next.Seq, next.Offset, next.Clock = seq, p.offset, p.clock
 	next.History = p.head.History.With(p.head.Epoch, seq)
 	next.Version++
+	p.passed(p.clock)
+	next.Sweep = p.sweep.Sweep
 	entry, evidence := p.out.close(p.head.Epoch, seq, p.head.Last)
 	if evidence {
 		next.Last = seq
@@ -183,7 +185,7 @@ func (s *publishing) hand(seq int64, h Header, entries ...[]byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	k := s.base
-	k.Offset, k.Seq, k.History, k.Last, k.Clock = h.Offset, seq, h.History, h.Last, h.Clock
+	k.Offset, k.Seq, k.History, k.Last, k.Clock, k.Sweep = h.Offset, seq, h.History, h.Last, h.Clock, h.Sweep
 	s.queue = append(s.queue, &handed{seq, entries, k})
 }
 

@@ -87,6 +87,8 @@ type Partition struct {
 	encoded []byte
 	count   tally
 
+	sweep sweeping
+
 	publishing
 }
 
@@ -106,6 +108,7 @@ func openPartition(cfg *Settings, input TopicPartition, c *Claimed, base Positio
 	p.result.Verbose = cfg.Decisions == DecisionsAll
 	p.book.evicted = c.Header.Seq > 0
 	p.out.init(cfg, input)
+	p.initSweep(c.Header.Sweep, c.Header.Clock)
 	p.publishing.init(base, c.Header)
 	return p
 }
@@ -250,10 +253,18 @@ func (p *Partition) applyEvent(ctx context.Context, ev *rules.Event) error {
 		return nil
 	}
 	if p.cfg.EventClock && ev.Time > p.clock {
+		if err := p.runSchedules(ctx, ev.Time); err != nil {
+			return err
+		}
 		if err := p.fireUntil(ctx, ev.Time); err != nil {
 			return err
 		}
 		p.clock = ev.Time
+	}
+	if p.sweep.At != 0 {
+		if err := p.startEarly(ctx, ev.User); err != nil {
+			return err
+		}
 	}
 	st, err := p.state(ctx, ev.User)
 	if err != nil {

@@ -131,6 +131,7 @@ type Position struct {
 	Last    int64 // seq of the newest published batch that had records (l)
 	Clock   int64 // partition clock, ms (c)
 	Counts  Counts
+	Sweep   Sweep // how far schedules have been started (y)
 }
 
 // metadataVersion opens the commit metadata.
@@ -150,6 +151,9 @@ func (p Position) Metadata() string {
 		text := fmt.Sprintf("%st=%s;o=%d;b=%d;e=%d;w=%s;s=%d;h=%s;l=%d;c=%d;n=%d,%d,%d", metadataVersion,
 			p.TopicID, p.Offset, p.Base, p.Epoch, p.Claimer, p.Seq, h, p.Last, p.Clock,
 			p.Counts.Input, p.Counts.Sends, p.Counts.Decisions)
+		if p.Sweep != (Sweep{}) {
+			text += ";y=" + p.Sweep.String()
+		}
 		if len(text) <= maxMetadata || len(h) <= 1 {
 			return text
 		}
@@ -206,6 +210,8 @@ func (p *Position) set(key, value string) (err error) {
 		p.Clock, err = strconv.ParseInt(value, 10, 64)
 	case "n":
 		p.Counts, err = parseCounts(value)
+	case "y":
+		p.Sweep, err = ParseSweep(value)
 	}
 	// Keys of a later version are passed over.
 	return err

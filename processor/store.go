@@ -18,7 +18,8 @@ type Header struct {
 	Base    int64 // first offset of this group's history (b)
 	// Evidence is where the records of every batch above Seq lie at or above (x).
 	Evidence Evidence
-	Wiping   bool // the partition is being emptied (wipe)
+	Wiping   bool  // the partition is being emptied (wipe)
+	Sweep    Sweep // (y)
 }
 
 // Evidence names an offset in the send and the decision partition.
@@ -133,6 +134,10 @@ type Store interface {
 	Fence(ctx context.Context, tp TopicPartition) (epoch, version int64, err error)
 	// States returns the stored states, nil for users without one.
 	States(ctx context.Context, tp TopicPartition, users []string) ([][]byte, error)
+	// Users returns the users of a slice, with their states, and the number of
+	// slices: 1 or more. Each user is in one slice, from 0, and stays there as long
+	// as the header does.
+	Users(ctx context.Context, tp TopicPartition, slice int) (users []StateWrite, of int, err error)
 	// Timers returns the entries of a bucket.
 	Timers(ctx context.Context, tp TopicPartition, b Bucket) ([]TimerEntry, error)
 	// Wipe removes everything of the partition but the header, which then says

@@ -196,13 +196,17 @@ func (w *worker) serve(ctx context.Context, p *Partition) error {
 				return err
 			}
 		}
-		more := false
+		more, err := p.lookAround(ctx)
+		if err != nil {
+			return err
+		}
 		if probe.now > 0 && p.Offset() >= probe.end {
-			var err error
-			if more, err = p.MoveClock(ctx, probe.now, cfg.FiresPerBatch); err != nil {
+			firing, err := p.MoveClock(ctx, probe.now, cfg.FiresPerBatch)
+			if err != nil {
 				return err
 			}
-			w.probed(probe, more)
+			w.probed(probe, firing)
+			more = more || firing
 		}
 		now = time.Now()
 		if !p.Open() {

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/cespare/xxhash/v2"
+
 	"github.com/nudged/nudged/processor"
 )
 
@@ -158,6 +160,26 @@ func (s *Store) States(_ context.Context, tp processor.TopicPartition, users []s
 		}
 	}
 	return out, nil
+}
+
+// userSlices is how many slices the users of a partition are in: few, so that tests
+// go from one to the next.
+const userSlices = 3
+
+// Users implements processor.Store.
+func (s *Store) Users(_ context.Context, tp processor.TopicPartition, slice int) ([]processor.StateWrite, int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var users []processor.StateWrite
+	if p := s.partitions[tp]; p != nil {
+		for u, state := range p.states {
+			if int(xxhash.Sum64String(u)%userSlices) == slice {
+				users = append(users, processor.StateWrite{User: u, State: copyOf(state)})
+			}
+		}
+	}
+	slices.SortFunc(users, func(a, b processor.StateWrite) int { return cmp.Compare(a.User, b.User) })
+	return users, userSlices, nil
 }
 
 // Timers implements processor.Store. Entries come in the order they were written.

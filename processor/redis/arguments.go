@@ -55,7 +55,7 @@ func (a *batchArgs) begin(p *partition) {
 func (a *batchArgs) appendHeader(b *processor.Batch, mode string) {
 	n := &b.Next
 	a.args = append(a.args, b.Epoch, b.Version, b.Version+1, b.Published,
-		n.Seq, n.History.String(), n.Last, n.Offset, n.Clock, n.Base, formatEvidence(n.Evidence))
+		n.Seq, n.History.String(), n.Last, n.Offset, n.Clock, n.Base, formatEvidence(n.Evidence), n.Sweep.String())
 	if b.Outbox != nil && mode == "write" {
 		a.args = append(a.args, b.Outbox.Seq, b.Outbox.Records)
 	} else {

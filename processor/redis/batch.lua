@@ -6,10 +6,10 @@
 --       A check needs only 1 to 3.
 -- ARGV  1 epoch, 2 version that the header must hold, 3 version after it
 --       4 seq up to which the outbox has been published
---       5 s, 6 h, 7 l, 8 o, 9 c, 10 b, 11 x: the header after it
---       12 seq of the outbox entry, empty if there is none; 13 its records
---       14 'check' answers only as 'write' would, and needs no further arguments
---       15 how many timer buckets are over; their numbers
+--       5 s, 6 h, 7 l, 8 o, 9 c, 10 b, 11 x, 12 y: the header after it
+--       13 seq of the outbox entry, empty if there is none; 14 its records
+--       15 'check' answers only as 'write' would, and needs no further arguments
+--       16 how many timer buckets are over; their numbers
 --       then how many timer buckets get entries; for each its number, count of entries, entries
 --       then how many user buckets are written; for each count of values, user, state, user, state, ...
 -- Returns {'ok'}
@@ -41,14 +41,14 @@ end
 if found[2] ~= version then
   return {'lost', found[2]}
 end
-if ARGV[14] == 'check' then
+if ARGV[15] == 'check' then
   return {'ok'}
 end
 
 redis.call('HSET', header, 'e', epoch)
 
 local k = 4   -- next key
-local a = 15  -- next argument
+local a = 16  -- next argument
 
 -- write calls command with the next n arguments, in portions: unpack fails near 8,000 values. Even portions
 -- keep field and value together.
@@ -93,9 +93,9 @@ while true do
   end
   redis.call('LTRIM', outbox, 2, -1)
 end
-if ARGV[12] ~= '' then
-  redis.call('RPUSH', outbox, ARGV[12], ARGV[13])
+if ARGV[13] ~= '' then
+  redis.call('RPUSH', outbox, ARGV[13], ARGV[14])
 end
 redis.call('HSET', header, 'v', after, 's', ARGV[5], 'h', ARGV[6], 'l', ARGV[7], 'o', ARGV[8], 'c', ARGV[9],
-  'b', ARGV[10], 'x', ARGV[11])
+  'b', ARGV[10], 'x', ARGV[11], 'y', ARGV[12])
 return {'ok'}

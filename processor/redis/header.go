@@ -37,6 +37,9 @@ func parseHeader(fields map[string]string) (*stored, error) {
 	if h.Evidence, err = parseEvidence(p.text("x")); err != nil {
 		p.fail("x", err)
 	}
+	if h.Sweep, err = processor.ParseSweep(fields["y"]); err != nil {
+		p.fail("y", err)
+	}
 	_, h.Wiping = fields["wipe"]
 	if p.err != nil {
 		return nil, p.err

@@ -7,7 +7,8 @@
 //	h          hash, the header: id e v w s h l o c b x, wipe while the
 //	           partition is being emptied, and u, the number of user buckets;
 //	           u is fixed when the header is made. x is four decimals joined by
-//	           commas: send partition, offset, decision partition, offset
+//	           commas: send partition, offset, decision partition, offset; y is how
+//	           far schedules have been started, see processor.Sweep
 //	o          list, the outbox: two elements for each batch that had records,
 //	           its seq in decimal and then the records; so the seq is read
 //	           without the records

@@ -48,6 +48,7 @@ func testLayout(t *testing.T, s *store, large int) {
 		Next: processor.Header{
 			Seq: 7, Last: 6, Offset: 50, Clock: 12345, Base: 41, History: processor.History{{Epoch: 1, First: 1}, {Epoch: 1795, First: 7}},
 			Evidence: processor.Evidence{SendPartition: 1, SendOffset: 20, DecisionPartition: 3, DecisionOffset: 40},
+			Sweep:    processor.Sweep{Done: 900, At: 1000, Next: 1, Of: 2, Rules: "abc"},
 		},
 		States: []processor.StateWrite{{User: "ann", State: []byte("A")}, {User: "bob", State: []byte{0, 1}}, {User: "", State: nil}},
 		Timers: []processor.TimerWrite{
@@ -66,7 +67,7 @@ func testLayout(t *testing.T, s *store, large int) {
 	want := map[string]any{
 		"clicks:3}:h": map[string]string{
 			"id": "the id", "e": "1795", "v": strconv.FormatInt(version+1, 10), "w": "0123abcd", "s": "7", "h": "1:1,1795:7", "l": "6", "o": "50", "c": "12345", "b": "41",
-			"x": "1,20,3,40", "u": "2",
+			"x": "1,20,3,40", "u": "2", "y": "900,1000,1,2,abc",
 		},
 		"clicks:3}:n":      names,
 		"clicks:3}:o":      []string{"7", "the records"},

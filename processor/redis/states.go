@@ -3,6 +3,8 @@ package redis
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	goredis "github.com/redis/go-redis/v9"
 
@@ -62,6 +64,30 @@ func (s *Store) States(ctx context.Context, tp processor.TopicPartition, users [
 		}
 	}
 	return out, nil
+}
+
+// Users implements processor.Store: a slice is a user bucket.
+func (s *Store) Users(ctx context.Context, tp processor.TopicPartition, slice int) ([]processor.StateWrite, int, error) {
+	const op = "reading a bucket of users"
+	p, err := s.keys(ctx, tp)
+	switch {
+	case err != nil:
+		return nil, 0, err
+	case p == nil:
+		return nil, 1, nil
+	case slice < 0 || slice >= len(p.users):
+		return nil, len(p.users), nil
+	}
+	fields, err := s.client.HGetAll(ctx, p.users[slice]).Result()
+	if err != nil {
+		return nil, 0, s.failure(op, p, err)
+	}
+	users := make([]processor.StateWrite, 0, len(fields))
+	for user, state := range fields {
+		users = append(users, processor.StateWrite{User: user, State: []byte(state)})
+	}
+	slices.SortFunc(users, func(a, b processor.StateWrite) int { return strings.Compare(a.User, b.User) })
+	return users, len(p.users), nil
 }
 
 // bucketRead asks one bucket for some of the users.

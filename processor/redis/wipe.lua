@@ -24,7 +24,7 @@ end
 
 redis.call('HSET', header, 'v', after)
 if step == 'begin' then
-  redis.call('HSET', header, 's', '0', 'h', '', 'l', '0', 'o', found[3], 'c', '0', 'x', '0,0,0,0', 'wipe', '1')
+  redis.call('HSET', header, 's', '0', 'h', '', 'l', '0', 'o', found[3], 'c', '0', 'x', '0,0,0,0', 'y', '', 'wipe', '1')
 elseif step == 'unlink' then
   redis.call('UNLINK', unpack(KEYS, 2))
 else

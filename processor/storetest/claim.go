@@ -79,6 +79,7 @@ func full(o *owner) *processor.Batch {
 		b.Outbox = &processor.OutboxEntry{Seq: b.Next.Seq, Records: []byte("records")}
 		b.Next.Last = b.Next.Seq
 		b.Next.Evidence = processor.Evidence{SendPartition: 1, SendOffset: 2, DecisionPartition: 3, DecisionOffset: 4}
+		b.Next.Sweep = processor.Sweep{Done: 5, At: 6, Next: 1, Of: 3, Rules: "v"}
 	})
 }
 

@@ -14,6 +14,7 @@ var stateTests = map[string]func(*testing.T, processor.Store){
 	"StatesReplaced":         testStatesReplaced,
 	"StatesLarge":            testStatesLarge,
 	"StatesOutliveTheClaims": testStatesOutlive,
+	"UsersBySlices":          testUsers,
 }
 
 // oddUsers are ids that a store might trip over.
@@ -70,6 +71,46 @@ func testStatesMany(t *testing.T, s processor.Store) {
 		if !bytes.Equal(got, want[i]) || (got == nil) != (want[i] == nil) {
 			t.Fatalf("state of %q = %q, want %q", ask[i], got, want[i])
 		}
+	}
+}
+
+// Every user is in one slice, with the state written last.
+func testUsers(t *testing.T, s processor.Store) {
+	o, _ := claim(t, s, epoch, mine)
+	all := func() map[string]string {
+		t.Helper()
+		found := map[string]string{}
+		for n, of := 0, 1; n < of; n++ {
+			users, slices, err := s.Users(t.Context(), input, n)
+			if err != nil || slices < 1 || n > 0 && slices != of {
+				t.Fatalf("slice %d of %d: %d users, %d slices, %v", n, of, len(users), slices, err)
+			}
+			of = slices
+			for _, u := range users {
+				if old, twice := found[u.User]; twice {
+					t.Fatalf("%q is in two slices, with %q and %q", u.User, old, u.State)
+				}
+				found[u.User] = string(u.State)
+			}
+		}
+		return found
+	}
+	equal(t, "users at first", all(), map[string]string{})
+	want := map[string]string{}
+	for round := range 2 {
+		o.write(func(b *processor.Batch) {
+			for i, u := range oddUsers {
+				if round == 1 && i%3 > 0 {
+					continue
+				}
+				want[u] = fmt.Sprint(round, " ", i)
+				b.States = append(b.States, processor.StateWrite{User: u, State: []byte(want[u])})
+			}
+		})
+		equal(t, "users", all(), want)
+	}
+	if users, _, err := s.Users(t.Context(), processor.TopicPartition{Topic: "unknown"}, 0); len(users) != 0 || err != nil {
+		t.Errorf("%d users of a partition that is not there, error %v", len(users), err)
 	}
 }
 
