@@ -28,9 +28,8 @@ func (sp *stepper) start(r *Rule, p *plan, e *Event) {
 		sp.out.Refused++
 		return
 	}
-	// Begun among the fresh ones: most are not kept, and cost nothing then.
-	sp.fresh = append(sp.fresh, Instance{rule: r.ID, Key: key, Trigger: sp.triggerOf(p, e)})
-	in := &sp.fresh[len(sp.fresh)-1]
+	sp.fresh = append(sp.fresh, fresh{Instance: Instance{rule: r.ID, Key: key, Trigger: sp.triggerOf(p, e)}, place: len(sp.st.instances)})
+	in := &sp.fresh[len(sp.fresh)-1].Instance
 	arrived := sp.begin(r, in, pending >= 0, e.Time)
 	if arrived == fires && !r.Paused && pending < 0 {
 		sp.push(r, in, freshHandle(len(sp.fresh)-1), true)
@@ -102,6 +101,21 @@ func (sp *stepper) triggerOf(p *plan, e *Event) Trigger {
 	return t
 }
 
+// keepFresh puts what has fired and stays among the pending instances, where it
+// was started.
+func (sp *stepper) keepFresh(e *Event) {
+	kept := 0
+	for i := range sp.fresh {
+		f := &sp.fresh[i]
+		if !f.stays {
+			continue
+		}
+		sp.keep(sp.set.rules[f.rule], &f.Instance, e)
+		sp.st.instances = slices.Insert(sp.st.instances, f.place+kept, f.Instance)
+		kept++
+	}
+}
+
 // keep gives the instance what its rule reads of the triggering event, and makes
 // it independent of that.
 func (sp *stepper) keep(r *Rule, in *Instance, e *Event) {
@@ -114,16 +128,4 @@ func (sp *stepper) keep(r *Rule, in *Instance, e *Event) {
 			t.Fields = append(t.Fields, TriggerField{sp.set.fieldIDs[slot], v})
 		}
 	}
-}
-
-// eventOf makes an event of what an instance kept of it.
-func (sp *stepper) eventOf(t *Trigger) *Event {
-	e := &Event{ID: t.ID, Type: t.Type(sp.set), User: sp.user, Time: t.Time,
-		Fields: make([]Value, len(sp.set.fieldIDs)), Partition: t.Partition, Offset: t.Offset}
-	for _, f := range t.Fields {
-		if slot := slices.Index(sp.set.fieldIDs, f.ID); slot >= 0 {
-			e.Fields[slot] = f.Value
-		}
-	}
-	return e
 }
