@@ -48,8 +48,7 @@ rules:
 
 // exprGen draws the text of expressions.
 type exprGen struct {
-	t       *rapid.T
-	trigger bool // trigger.* is what an instance kept, else the event at hand
+	t *rapid.T
 }
 
 func (g exprGen) pick(label string, options ...string) string {
@@ -111,7 +110,9 @@ func (g exprGen) pair() (string, string) {
 	return g.dynamic(), other
 }
 
-func (g exprGen) boolean() string { return g.pick("bool", "true", "false", "user.ab", "pinged", "known") }
+func (g exprGen) boolean() string {
+	return g.pick("bool", "true", "false", "user.ab", "pinged", "known")
+}
 
 func (g exprGen) cond(depth int) string {
 	if depth > 0 {
