@@ -35,7 +35,7 @@ func (c *compiler) recurring(n *node, zone *time.Location) func(int64) (int64, b
 	}
 	fields := strings.Fields(strings.ToUpper(text))
 	if len(fields) != len(cronFields) {
-		c.add(n.at, cronForm, "cron: %q has %d fields", text, len(fields))
+		c.add(n.at, cronForm, "cron: %q is not five fields", text)
 		return nil
 	}
 	for i, field := range fields {
