@@ -36,6 +36,7 @@ const (
 	whole              // a map, as a whole
 	some               // a map, the values given
 	value              // any value
+	flag               // true or false
 )
 
 // field is one key that an expectation may have.
@@ -43,7 +44,7 @@ type field struct {
 	name string
 	kind kind
 	// of returns what happened: a string, an int64 for a moment (0: none), a
-	// map[string]json.RawMessage, or a json.RawMessage.
+	// map[string]json.RawMessage, a json.RawMessage, or a bool.
 	of func(*happened) any
 }
 
@@ -60,11 +61,14 @@ var fields = []field{
 	{"template", text, func(h *happened) any { return h.Template }},
 	{"data", whole, func(h *happened) any { return h.Data }},
 	{"because", some, func(h *happened) any { return h.Because }},
+	{"label", text, func(h *happened) any { return h.Label }},
 	{"experiment", text, func(h *happened) any { return h.Experiment }},
 	{"arm", text, func(h *happened) any { return h.Arm }},
 	{"due", moment, func(h *happened) any { return h.due }},
 	{"expires", moment, func(h *happened) any { return h.expires }},
 	{"trigger", text, func(h *happened) any { return h.Trigger.ID }},
+	{"value", value, func(h *happened) any { return h.Value }},
+	{"again", flag, func(h *happened) any { return h.Again }},
 }
 
 // outcomes are the decisions that "decisions: fires" writes.
@@ -121,6 +125,8 @@ func (d *document) expectation(it item, start int64) *expectation {
 			x.given[e.key] = values
 		case value:
 			x.given[e.key] = d.plain(e.value)
+		case flag:
+			x.given[e.key] = d.flag(e.value, e.key)
 		case text:
 			if e.value.kind == scalarNode {
 				x.given[e.key] = e.value.text // "" is the instance of a rule without a key
@@ -249,6 +255,10 @@ func (h *happened) shown(f field, start int64) string {
 		return string(v)
 	case map[string]json.RawMessage:
 		return showValues(v)
+	case bool:
+		if v {
+			return "true"
+		}
 	}
 	return ""
 }

@@ -144,6 +144,96 @@ func TestPasses(t *testing.T) {
 	}
 }
 
+const widerRules = `
+attributes:
+  agreed: {type: bool, from: event.agreed, on: signup}
+audiences:
+  everybody: user.agreed == true || user.agreed == false
+experiments:
+  x:
+    arms: [{name: control, weight: 50}, {name: b, weight: 50}]
+    goal: {on: purchase, within: 10d, value: event.revenue}
+holdout: {percent: 100, salt: all}
+policy:
+  quiet_hours: {class: ad, from: "21:00", to: "08:00"}
+  consent: {class: ad, require: agreed}
+  caps: {max: 2, per: 1d}
+rules:
+  - name: night
+    on: search
+    experiment: x
+    send: {channel: push, class: ad, template: t}
+  - name: series
+    on: signup
+    steps:
+      - send: {channel: email, class: transactional, template: first}
+      - wait_for: {on: click, within: 1d}
+        then: [{send: {channel: email, class: transactional, template: clicked}}]
+        else: [{send: {channel: email, class: transactional, template: not_clicked}}]
+  - name: daily
+    schedule: {cron: "0 12 * * *"}
+    audience: everybody
+    send: {channel: email, class: transactional, template: noon}
+`
+
+// What the rest of the language can do can be expected as well.
+func TestTheWholeLanguage(t *testing.T) {
+	const text = "rules: r\ntests:\n" + `  - name: put off, sent in the morning, converted twice
+    holdout: false
+    arms: {x: b}
+    events:
+      - {at: 0s, type: signup, user: u1, agreed: true}
+      - {at: 22h, type: search, user: u1}
+      - {at: 2d, type: purchase, user: u1, revenue: 12.5}
+      - {at: 3d, type: purchase, user: u1, revenue: 3}
+    until: 3d
+    subset: true
+    expect:
+      - {at: 22h, rule: night, decision: deferred, due: 22h}
+      - {at: 1d8h, rule: night, decision: sent, arm: b, due: 1d8h}
+      - {at: 2d, rule: night, decision: converted, experiment: x, arm: b, value: 12.5, again: false}
+      - {at: 3d, rule: night, decision: converted, value: 3, again: true}
+  - name: no consent
+    holdout: false
+    events: [{at: 0s, type: signup, user: u1, agreed: false}, {at: 9h, type: search, user: u1}]
+    until: 10h
+    subset: true
+    expect: [{at: 9h, rule: night, decision: consent}]
+  - name: held out
+    events: [{at: 0s, type: signup, user: u1, agreed: true}, {at: 9h, type: search, user: u1}]
+    expect: [{at: 0s, rule: series, decision: holdout}, {at: 9h, rule: night, decision: holdout}]
+  - name: clicked
+    holdout: false
+    events: [{at: 0s, type: signup, user: u1}, {at: 1h, type: click, user: u1}]
+    expect: [{at: 0s, template: first, step: 0}, {at: 1h, template: clicked, step: 1}]
+  - name: not clicked, without until the schedule does not go on
+    holdout: false
+    events: [{at: 0s, type: signup, user: u1, agreed: true}]
+    expect:
+      - {at: 0s, template: first, step: 0}
+      - {at: 12h, rule: daily, decision: sent, trigger: schedule/2026-01-01T12:00:00Z}
+      - {at: 1d, template: not_clicked, step: 2}
+  - name: the schedule alone
+    holdout: false
+    events: [{at: 0s, type: signup, user: u1, agreed: true}, {at: 1s, type: click, user: u1}]
+    until: 2d13h
+    expect: [{rule: series}, {rule: series}, {at: 12h, rule: daily}, {at: 1d12h, rule: daily}, {at: 2d12h, rule: daily}]
+`
+	f, err := parse("wide.test.yaml", text, func(...string) (*rules.Set, error) {
+		return rulefile.Parse([]rulefile.File{{Name: "rules.yaml", Text: []byte(widerRules)}})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range results(t, f) {
+		if r.Failed() {
+			var b strings.Builder
+			r.Print(&b)
+			t.Errorf("%s:\n%s", r.Test.Name, b.String())
+		}
+	}
+}
+
 // Each of these would pass if the key were not compared.
 func TestEachKeyIsCompared(t *testing.T) {
 	for _, wrong := range []string{
@@ -151,7 +241,7 @@ func TestEachKeyIsCompared(t *testing.T) {
 		"template: c11", "experiment: other", "arm: control", "due: 6d", "expires: 7d", "trigger: e2",
 		"data: {}", "data: {price: 11, orders: 0, until: 9d, note: 'a: b'}", "data: {price: 10, orders: 0, until: 10d, note: 'a: b'}",
 		"data: {price: 10, orders: 0, until: 9d}", "data: {price: 10, orders: 0, until: 9d, note: 'a: b', more: 1}", `data: {price: "10", orders: 0, until: 9d, note: 'a: b'}`,
-		"because: {orders: 1}",
+		"because: {orders: 1}", "label: ad", "value: 5", "again: true",
 	} {
 		f := mustFile(t, one(cartEvents+"    expect: [{"+wrong+"}]\n"))
 		if r := results(t, f)[0]; !r.Failed() {

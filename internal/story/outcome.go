@@ -51,9 +51,23 @@ func Why(m *sinks.Message) string {
 	case rules.Armed:
 		return "started: due " + m.Due
 	case rules.Converted:
-		return "reached the goal of " + m.Experiment + arm(m)
+		return converted(m)
 	}
 	return m.Decision
+}
+
+func converted(m *sinks.Message) string {
+	text := "reached the goal of " + m.Experiment
+	if m.Again {
+		text += " once more"
+	}
+	if m.Arm != "" {
+		text += fmt.Sprintf(" (arm %s)", m.Arm)
+	}
+	if len(m.Value) > 0 {
+		text += ", worth " + string(m.Value)
+	}
+	return text
 }
 
 // Send names the message: its channel and its template.
