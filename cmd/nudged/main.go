@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -28,10 +29,11 @@ var errReported = errors.New("problems were found")
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	os.Exit(execute(ctx, os.Args[1:]))
+	os.Exit(execute(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-func execute(ctx context.Context, args []string) int {
+// execute runs one command line and returns its exit code.
+func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := &cobra.Command{
 		Use:           "nudged",
 		Short:         "Decide per user, exactly once and on time, whether to nudge",
@@ -43,7 +45,10 @@ func execute(ctx context.Context, args []string) int {
 		return usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
 	})
 	root.AddCommand(runCommand(), checkCommand(), backtestCommand(), produceCommand(), demoCommand(), versionCommand())
+	root.AddCommand(testCommand())
 	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
 	var usage usageError
 	switch {
@@ -52,10 +57,10 @@ func execute(ctx context.Context, args []string) int {
 	case errors.Is(err, errReported):
 		return exitProblems
 	case errors.As(err, &usage):
-		fmt.Fprintln(os.Stderr, "nudged:", err)
+		fmt.Fprintln(stderr, "nudged:", err)
 		return exitUsage
 	}
-	fmt.Fprintln(os.Stderr, "nudged:", err)
+	fmt.Fprintln(stderr, "nudged:", err)
 	if isUnknownCommand(err) {
 		return exitUsage
 	}

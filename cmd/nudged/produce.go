@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/nudged/nudged/internal/app"
-	"github.com/nudged/nudged/internal/config"
 )
 
 func produceCommand() *cobra.Command {
@@ -34,14 +33,9 @@ of --config and NUDGED_KAFKA_… variables.`,
 					return usageError{fmt.Errorf("--speed %q: expected a factor above 0, for example 100x", speed)}
 				}
 			}
-			cfg, err := config.Load(configFile, func(name string) (string, bool) {
-				if name == "NUDGED_KAFKA_BROKERS" && brokers != "" {
-					return brokers, true
-				}
-				return os.LookupEnv(name)
-			})
+			cfg, err := kafkaSettings(configFile, brokers)
 			if err != nil {
-				return usageError{err}
+				return err
 			}
 			if p.Options, err = app.KafkaOptions(&cfg.Kafka); err != nil {
 				return err

@@ -79,6 +79,14 @@ func (s *Sim) Apply(ev *rules.Event) {
 	p := &s.parts[n]
 	ev.Partition, ev.Offset = n, p.offset
 	p.offset++
+	s.ApplyAt(ev)
+}
+
+// ApplyAt takes in one event that was read from a topic with as many partitions:
+// its Partition and Offset stand.
+func (s *Sim) ApplyAt(ev *rules.Event) {
+	n := ev.Partition
+	p := &s.parts[n]
 	s.counts.Events++
 	if !s.set.Reads(ev) {
 		s.counts.Unread++

@@ -1,0 +1,16 @@
+package sim
+
+import "github.com/nudged/nudged/rules"
+
+// State returns what is known of a user, nil if nothing is: to be looked at
+// until the next Apply or Advance, not to be changed.
+func (s *Sim) State(user string) *rules.State { return s.StateAt(s.PartitionOf(user), user) }
+
+// StateAt is State for a user of a given partition.
+func (s *Sim) StateAt(partition int32, user string) *rules.State {
+	u := s.parts[partition].users[user]
+	if u == nil {
+		return nil
+	}
+	return &u.state
+}
