@@ -95,10 +95,8 @@ func (p *Partition) initSweep(s Sweep, clock int64) {
 func (p *Partition) begin(at int64) {
 	s := &p.sweep
 	s.At, s.early, s.occurring, s.fresh = at, map[userKey]bool{}, nil, true
-	for _, r := range p.set.Scheduled() {
-		if next, ok := r.Schedule.Next(at - 1); ok && next == at {
-			s.occurring = append(s.occurring, r)
-		}
+	if occurring, t, ok := p.set.NextSchedule(at - 1); ok && t == at {
+		s.occurring = occurring
 	}
 }
 

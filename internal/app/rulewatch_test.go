@@ -15,6 +15,15 @@ import (
 	"github.com/nudged/nudged/rules/rulefile"
 )
 
+const testRules = `
+rules:
+  - name: bought_nothing
+    on: view
+    wait: 1h
+    unless: [{on: buy}]
+    send: {channel: push, class: transactional, template: t, data: {item: trigger.item}}
+`
+
 // lines is a log that tells of each line.
 type lines struct {
 	mu   sync.Mutex
