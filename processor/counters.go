@@ -21,6 +21,7 @@ type Counters struct {
 	Sent         atomic.Int64
 	Batches      atomic.Int64
 	Written      atomic.Int64 // states written to the store
+	Retired      atomic.Int64 // states deleted that nothing needed any more
 	Loaded       atomic.Int64 // users asked of the store
 	Transactions atomic.Int64
 	Aborted      atomic.Int64 // transactions not committed
@@ -31,7 +32,7 @@ type Counters struct {
 // tally counts within one batch without atomics.
 type tally struct {
 	events, unread, duplicates, deadLetters, pulledBack, missing, mismatches, refused, fired int64
-	decisions, sent, batches, written                                                        int64
+	decisions, sent, batches, written, retired                                               int64
 }
 
 func (t *tally) decided(o rules.Outcome) {
@@ -55,5 +56,6 @@ func (t *tally) addTo(c *Counters) {
 	c.Sent.Add(t.sent)
 	c.Batches.Add(t.batches)
 	c.Written.Add(t.written)
+	c.Retired.Add(t.retired)
 	*t = tally{}
 }

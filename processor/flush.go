@@ -75,6 +75,10 @@ func (p *Partition) writeStates(b *Batch) error {
 	}
 	b.States = make([]StateWrite, 0, len(p.book.changed))
 	p.book.eachChanged(func(user string, state []byte) {
+		if len(state) == 0 {
+			b.Gone = append(b.Gone, user)
+			return
+		}
 		b.States = append(b.States, StateWrite{user, state})
 	})
 	return nil
@@ -90,7 +94,11 @@ func (p *Partition) indexArmed(b *Batch) error {
 			continue // a second time for the same user
 		}
 		p.at, _ = p.book.find(k)
-		if err := p.st.Decode(p.book.use(p.at)); err != nil {
+		blob := p.book.use(p.at)
+		if len(blob) == 0 {
+			continue // deleted since
+		}
+		if err := p.st.Decode(blob); err != nil {
 			return p.stop(fmt.Sprintf("the state of user %q cannot be read: %v", a.user, err))
 		}
 		due, ok := p.st.NextDue(p.set)

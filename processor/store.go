@@ -99,6 +99,7 @@ type Batch struct {
 	Next           Header // the header after the write (Epoch and ID stand)
 	Published      int64  // outbox entries up to this seq are dropped
 	States         []StateWrite
+	Gone           []string // users whose states are deleted; none is in States
 	Timers         []TimerWrite
 	Done           []Bucket     // buckets that are over
 	Outbox         *OutboxEntry // nil: the batch has no records

@@ -68,7 +68,15 @@ type sweeping struct {
 	next  int64 // the occurrence after Done, 0: not known
 	// look is the next slice of users to be looked at since the rules have changed.
 	look int
+	// turn counts the slices looked through for states that nothing needs, by the
+	// clock; slices is how many there are, 0: not known.
+	turn   int64
+	slices int
 }
+
+// retirePeriod is how long it takes to look through all users of a partition for
+// states that nothing needs any more, ms.
+const retirePeriod = 24 * 3_600_000
 
 // never is an occurrence that does not come.
 const never = int64(1<<63 - 1)
@@ -314,4 +322,40 @@ func (p *Partition) lookAround(ctx context.Context) (more bool, err error) {
 	s.Rules, s.look = shortVersion(p.set), 0
 	p.wrote = true
 	return false, nil
+}
+
+// retire deletes the states of a slice of users that nothing can need any more.
+// The clock says which slice has its turn, so that restarts do not matter: in the
+// course of a retirePeriod each of them has it once.
+func (p *Partition) retire(ctx context.Context) error {
+	s := &p.sweep
+	if s.At != 0 || p.clock == 0 {
+		return nil
+	}
+	if s.slices > 0 && p.clock/(retirePeriod/int64(s.slices)) == s.turn {
+		return nil
+	}
+	if s.slices == 0 {
+		var err error
+		if _, s.slices, err = p.slice(ctx, 0); err != nil {
+			return err
+		}
+	}
+	s.turn = p.clock / (retirePeriod / int64(s.slices))
+	users, _, err := p.slice(ctx, int(s.turn%int64(s.slices)))
+	if err != nil {
+		return err
+	}
+	for _, u := range users {
+		st, err := p.state(ctx, u)
+		if err != nil {
+			return err
+		}
+		if p.at != nowhere && len(p.book.use(p.at)) > 0 && st.Empty(p.set, p.clock) {
+			p.book.replace(p.at, u, nil, true, false)
+			p.wrote = true
+			p.count.retired++
+		}
+	}
+	return nil
 }

@@ -265,6 +265,53 @@ func TestUnpausedRulesFireForQuietUsers(t *testing.T) {
 	})
 }
 
+// A state that nothing needs any more is deleted within a day of the clock, one
+// that something needs stays.
+func TestStatesAreRetired(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		now := time.Now().UnixMilli()
+		soon := after(sec, "a")
+		late := after(30*day, "b")
+		sc := newScenario(theRules(soon, late), processor.DecisionsFires, 2)
+		for i := range 20 {
+			sc.add(eventAt(now, "a", fmt.Sprint("gone-", i)), 0)
+			sc.add(eventAt(now, "b", fmt.Sprint("waits-", i)), 0)
+		}
+		const haste = 600 // the wall clock runs so many times as fast
+		began := time.Now()
+		r := start(t, sc, func(r *running) {
+			r.cfg.EventClock = false
+			r.cfg.Now = func() int64 { return now + time.Since(began).Milliseconds()*haste }
+		})
+		states := func() (gone, waits int) {
+			for _, tp := range r.log.inputs() {
+				for n, of := 0, 1; n < of; n++ {
+					var users []processor.StateWrite
+					users, of, _ = r.store.Users(t.Context(), tp, n)
+					for _, u := range users {
+						if strings.HasPrefix(u.User, "gone-") {
+							gone++
+						} else {
+							waits++
+						}
+					}
+				}
+			}
+			return gone, waits
+		}
+		remembered := time.Duration(rules.RememberIDs) * time.Millisecond
+		time.Sleep((remembered - time.Hour) / haste)
+		if gone, waits := states(); gone != 20 || waits != 20 {
+			t.Errorf("before anything may go there are %d and %d states", gone, waits)
+		}
+		time.Sleep(26 * time.Hour / haste)
+		if gone, waits := states(); gone != 0 || waits != 20 {
+			t.Errorf("a day later there are %d states that nothing needs, and %d of 20 others", gone, waits)
+		}
+		r.stop()
+	})
+}
+
 func TestSweepRoundTrip(t *testing.T) {
 	for _, s := range []processor.Sweep{{}, {Done: 5}, {Done: -1, At: 1 << 50, Next: 3, Of: 1024, Rules: "0123456789ab"}} {
 		got, err := processor.ParseSweep(s.String())

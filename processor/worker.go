@@ -205,6 +205,9 @@ func (w *worker) serve(ctx context.Context, p *Partition) error {
 			if err != nil {
 				return err
 			}
+			if err := p.retire(ctx); err != nil {
+				return err
+			}
 			w.probed(probe, firing)
 			more = more || firing
 		}

@@ -128,6 +128,9 @@ func (p *partition) apply(b *processor.Batch) {
 	for i := range b.States {
 		p.states[b.States[i].User] = copyOf(b.States[i].State)
 	}
+	for _, u := range b.Gone {
+		delete(p.states, u)
+	}
 	for len(p.outbox) > 0 && p.outbox[0].Seq <= b.Published {
 		p.outbox = p.outbox[1:]
 	}

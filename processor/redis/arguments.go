@@ -95,6 +95,9 @@ func (a *batchArgs) build(p *partition, b *processor.Batch, states bool) (keys i
 			users++
 		}
 	}
+	for _, u := range b.Gone {
+		a.args = append(a.args, &p.users[p.bucketOf(u)])
+	}
 	keys = len(a.args) - scriptHead
 
 	a.appendHeader(b, "write")
@@ -106,6 +109,10 @@ func (a *batchArgs) build(p *partition, b *processor.Batch, states bool) (keys i
 	a.args = append(a.args, users)
 	if states {
 		a.appendStates(b.States)
+	}
+	a.args = append(a.args, len(b.Gone))
+	for i := range b.Gone {
+		a.args = append(a.args, &b.Gone[i])
 	}
 	return keys, nil
 }

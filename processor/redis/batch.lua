@@ -1,7 +1,8 @@
 -- Applies a batch, or refuses and changes nothing.
 --
 -- KEYS  1 header, 2 outbox, 3 set of timer buckets; then, in the order of ARGV, the timer lists that are
---       over, the timer lists that get entries, and the user buckets. All keys are named here, none is
+--       over, the timer lists that get entries, the user buckets, and for each user that is deleted the
+--       bucket. All keys are named here, none is
 --       built below: so a Cluster that is moving the slot refuses the call before it begins.
 --       A check needs only 1 to 3.
 -- ARGV  1 epoch, 2 version that the header must hold, 3 version after it
@@ -12,6 +13,7 @@
 --       16 how many timer buckets are over; their numbers
 --       then how many timer buckets get entries; for each its number, count of entries, entries
 --       then how many user buckets are written; for each count of values, user, state, user, state, ...
+--       then how many users are deleted; the users
 -- Returns {'ok'}
 --      or {'done'}: this very call was applied before
 --      or {'fenced', stored epoch}
@@ -83,6 +85,12 @@ end
 
 for i = 1, number() do
   write('HSET', KEYS[k], number())
+  k = k + 1
+end
+
+for i = 1, number() do
+  redis.call('HDEL', KEYS[k], ARGV[a])
+  a = a + 1
   k = k + 1
 end
 

@@ -15,6 +15,7 @@ var stateTests = map[string]func(*testing.T, processor.Store){
 	"StatesLarge":            testStatesLarge,
 	"StatesOutliveTheClaims": testStatesOutlive,
 	"UsersBySlices":          testUsers,
+	"StatesDeleted":          testStatesDeleted,
 }
 
 // oddUsers are ids that a store might trip over.
@@ -71,6 +72,34 @@ func testStatesMany(t *testing.T, s processor.Store) {
 		if !bytes.Equal(got, want[i]) || (got == nil) != (want[i] == nil) {
 			t.Fatalf("state of %q = %q, want %q", ask[i], got, want[i])
 		}
+	}
+}
+
+func testStatesDeleted(t *testing.T, s processor.Store) {
+	for _, others := range []int{0, 2000} { // a small batch and a large one
+		o, _ := claim(t, s, epoch+int64(others), mine)
+		o.write(func(b *processor.Batch) {
+			for _, u := range oddUsers {
+				b.States = append(b.States, processor.StateWrite{User: u, State: []byte("x")})
+			}
+		})
+		gone := oddUsers[:len(oddUsers)/2]
+		o.write(func(b *processor.Batch) {
+			b.Gone = append([]string{"was never there"}, gone...)
+			for i := range others {
+				b.States = append(b.States, processor.StateWrite{User: fmt.Sprint("other ", i), State: []byte("y")})
+			}
+		})
+		for i, state := range o.states(oddUsers...) {
+			if deleted := i < len(gone); deleted != (state == nil) {
+				t.Errorf("state of %q is %q, deleted: %v", oddUsers[i], state, deleted)
+			}
+		}
+		if others > 0 {
+			equal(t, "another state of the batch", o.states("other 7"), [][]byte{[]byte("y")})
+		}
+		o.write(func(b *processor.Batch) { b.States = []processor.StateWrite{{User: gone[0], State: []byte("again")}} })
+		equal(t, "a state written after it was deleted", o.states(gone[0]), [][]byte{[]byte("again")})
 	}
 }
 
