@@ -106,9 +106,9 @@ rules:
 			}
 			return n
 		}
-		st, out, newest := &rules.State{}, rules.Result{}, start
+		st, out, newest := &rules.State{}, rules.Result{}, int64(0)
 		for i := range rapid.IntRange(1, 60).Draw(t, "events") {
-			at := newest + rapid.SampledFrom([]int64{0, 1, 1000, 9999, 20_000, 40_000, -5000, -70_000}).Draw(t, "after")
+			at := max(newest, start) + rapid.SampledFrom([]int64{0, 1, 1000, 9999, 20_000, 40_000, -5000, -70_000}).Draw(t, "after")
 			newest = max(newest, at)
 			typ := rapid.SampledFrom([]string{"a", "b"}).Draw(t, "type")
 			channel := map[string]string{"a": "push", "b": "sms"}[typ]
