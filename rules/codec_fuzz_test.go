@@ -16,17 +16,8 @@ func FuzzDecode(f *testing.F) {
 		"0s profile text=gold n=7 flag=true",
 		"0s a text=k1 n=5 items=[1]\n1s a text=k2\n2s unnamed n=1\n3s b text=k1 n=2",
 		"0s b text=k1 n=5\n1s b text=k1 n=5\n20s a n=2.5\n40s a\n60s clock",
-		"0s profile n=1 flag=true text=9s
-1s a text=k1 n=3
-9s a text=k2 n=2
-60s sweep hourly
-61s sweep waiting
-70s b n=2 text=k1",
-		"0s b flag=true text=Asia/Seoul n=2
-70s a text=k1 n=2
-71s profile n=7
-80s clock
-99s b n=3 text=k1",
+		"0s profile n=1 flag=true text=9s\n1s a text=k1 n=3\n9s a text=k2 n=2\n60s sweep hourly\n61s sweep waiting\n70s b n=2 text=k1",
+		"0s b flag=true text=Asia/Seoul n=2\n70s a text=k1 n=2\n71s profile n=7\n80s clock\n99s b n=3 text=k1",
 	} {
 		f.Add(play(f, set, script, true).state.Append(nil, set))
 	}
