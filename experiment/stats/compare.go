@@ -48,7 +48,7 @@ func welch(c, a Estimate) (Effect, error) {
 	if err := someUsers(c.N, a.N); err != nil {
 		return Effect{}, err
 	}
-	if finite(c.Mean, a.Mean, a.Mean-c.Mean) != nil {
+	if Finite(c.Mean, a.Mean, a.Mean-c.Mean) != nil {
 		return Effect{}, NotFinite
 	}
 	e := Effect{Diff: a.Mean - c.Mean}
@@ -69,7 +69,7 @@ func welch(c, a Estimate) (Effect, error) {
 	e.P = min(1, 2*t.CDF(-math.Abs(e.Statistic)))
 	e.CI = around(e.Diff, t.Quantile(1-Alpha/2)*e.SE)
 	e.AlwaysValid, e.AlwaysValidP = AlwaysValid(e.Diff, variance, c.N+a.N)
-	if err := finite(e.SE, e.Statistic, e.DF, e.P, e.CI.Low, e.CI.High, e.AlwaysValid.Low, e.AlwaysValid.High); err != nil {
+	if err := Finite(e.SE, e.Statistic, e.DF, e.P, e.CI.Low, e.CI.High, e.AlwaysValid.Low, e.AlwaysValid.High); err != nil {
 		return Effect{Diff: e.Diff}, err
 	}
 	return e, nil
@@ -109,7 +109,7 @@ func lift(c, a Estimate) (Lift, error) {
 	}
 	l.CI = around(l.Lift, normalQuantile(1-Alpha/2)*math.Sqrt(variance))
 	l.AlwaysValid, _ = AlwaysValid(l.Lift, variance, c.N+a.N)
-	if err := finite(l.Lift, l.CI.Low, l.CI.High, l.AlwaysValid.Low, l.AlwaysValid.High); err != nil {
+	if err := Finite(l.Lift, l.CI.Low, l.CI.High, l.AlwaysValid.Low, l.AlwaysValid.High); err != nil {
 		return Lift{}, err
 	}
 	return l, nil

@@ -27,7 +27,7 @@ func CUPED(control, arm Sample) (Adjusted, error) {
 		return Adjusted{Effect: Effect{Diff: plain.Diff}}, NoCovariance
 	}
 	a := Adjusted{Theta: all.both / all.xx}
-	if finite(a.Theta) != nil {
+	if Finite(a.Theta) != nil {
 		return Adjusted{Effect: Effect{Diff: plain.Diff}}, NotFinite
 	}
 	adjust := func(s Sample) Estimate {

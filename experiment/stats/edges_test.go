@@ -135,7 +135,7 @@ func TestComparisonsHoldTogether(t *testing.T) {
 			t.Fatalf("%+v (%v), swapped %+v (%v)", e, err, back, errBack)
 		}
 		l, errLift := ConversionLift(c, a)
-		if finite(e.Diff, e.P, e.CI.Low, e.CI.High, e.AlwaysValid.Low, e.AlwaysValidP, l.Lift, l.CI.Low) != nil {
+		if Finite(e.Diff, e.P, e.CI.Low, e.CI.High, e.AlwaysValid.Low, e.AlwaysValidP, l.Lift, l.CI.Low) != nil {
 			t.Fatalf("%+v, %+v", e, l)
 		}
 		if err != nil {

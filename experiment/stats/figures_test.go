@@ -11,6 +11,7 @@ import (
 type figures struct {
 	Conversion []struct {
 		Control, Arm    [2]int
+		Wilson          [2]float64
 		Diff, Z, P      float64
 		CI              [2]float64  `json:"ci"`
 		AlwaysValid     [2]float64  `json:"always_valid_ci"`
@@ -85,6 +86,7 @@ func TestConversionAgrees(t *testing.T) {
 			t.Errorf("%v, %v: %v", control, arm, err)
 			continue
 		}
+		sameInterval(t, "the rate's interval", arm.Interval(), c.Wilson)
 		same(t, "diff", e.Diff, c.Diff)
 		same(t, "z", e.Statistic, c.Z)
 		same(t, "p", e.P, c.P)

@@ -56,7 +56,7 @@ func (p Plan) Users() (Needed, error) {
 		both := AlwaysValidUsers(math.Abs(diff), vary*vary*(1+r), p.Power)
 		always = max(always, both*sum/(p.Split[0]+share))
 	}
-	if total > maxUsers || always > maxUsers || finite(total, always) != nil {
+	if total > maxUsers || always > maxUsers || Finite(total, always) != nil {
 		return Needed{}, Undefined("it would take more users than there are people: look for a larger effect")
 	}
 	var out Needed

@@ -13,6 +13,17 @@ func (p Proportion) Rate() float64 {
 	return float64(p.Converted) / float64(p.N)
 }
 
+// Interval is Wilson's score interval of the rate; 0 to 1 of nobody.
+func (p Proportion) Interval() Interval {
+	if p.N == 0 {
+		return Interval{0, 1}
+	}
+	z, n, r := normalQuantile(1-Alpha/2), float64(p.N), p.Rate()
+	middle := (r + z*z/(2*n)) / (1 + z*z/n)
+	half := z / (1 + z*z/n) * math.Sqrt(r*(1-r)/n+z*z/(4*n*n))
+	return Interval{max(0, middle-half), min(1, middle+half)}
+}
+
 // estimate is the rate as a mean: its variance is p(1-p), as of a known rate.
 func (p Proportion) estimate() Estimate {
 	r := p.Rate()

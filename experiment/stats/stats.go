@@ -66,8 +66,8 @@ func normalQuantile(p float64) float64 { return distuv.UnitNormal.Quantile(p) }
 // twoSidedNormal is the chance of a standard normal at least as far out as z.
 func twoSidedNormal(z float64) float64 { return math.Erfc(math.Abs(z) / math.Sqrt2) }
 
-// finite reports an overflow instead of passing on a NaN or an infinity.
-func finite(xs ...float64) error {
+// Finite reports an overflow instead of passing on a NaN or an infinity.
+func Finite(xs ...float64) error {
 	for _, x := range xs {
 		if math.IsNaN(x) || math.IsInf(x, 0) {
 			return NotFinite

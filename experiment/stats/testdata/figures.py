@@ -20,6 +20,7 @@ from scipy.optimize import brentq
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import (
     confint_proportions_2indep,
+    proportion_confint,
     proportions_ztest,
     samplesize_proportions_2indep_onetail,
 )
@@ -68,7 +69,7 @@ def conversion(n0, c0, n1, c1):
     p0, p1 = c0 / n0, c1 / n1
     se = np.sqrt(p0 * (1 - p0) / n0 + p1 * (1 - p1) / n1)
     sd = se * np.sqrt(n0 + n1)
-    out = dict(control=[n0, c0], arm=[n1, c1], diff=p1 - p0, z=z, p=p, ci=[low, high],
+    out = dict(control=[n0, c0], arm=[n1, c1], wilson=list(proportion_confint(c1, n1, ALPHA, 'wilson')), diff=p1 - p0, z=z, p=p, ci=[low, high],
                always_valid_ci=always_valid(p1 - p0, sd, n0 + n1), always_valid_p=always_valid_p(p1 - p0, sd, n0 + n1))
     if c0:
         lift, lse = numeric_lift(p0, p0 * (1 - p0) / n0, p1, p1 * (1 - p1) / n1)
