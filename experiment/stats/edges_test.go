@@ -169,7 +169,7 @@ func TestMergeIsAdd(t *testing.T) {
 		got.Merge(sampleOf(ys[:cut], xs[:cut]))
 		want := sampleOf(append(ys, make([]float64, zeros)...), append(xs, make([]float64, zeros)...))
 		near := func(a, b float64) bool { return math.Abs(a-b) <= 1e-9*(math.Abs(a)+math.Abs(b))+1e-3 }
-		if got.N != want.N || !near(got.Mean, want.Mean) || !near(got.yy, want.yy) || !near(got.xx, want.xx) || !near(got.both, want.both) {
+		if got.N != want.N || !near(got.Sum(), want.Sum()) || !near(got.Mean, want.Mean) || !near(got.yy, want.yy) || !near(got.xx, want.xx) || !near(got.both, want.both) {
 			t.Fatalf("%+v, want %+v", got, want)
 		}
 	})

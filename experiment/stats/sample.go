@@ -37,6 +37,7 @@ func (p Proportion) estimate() Estimate {
 type Sample struct {
 	N            int
 	Mean, MeanX  float64
+	sum          float64 // of the values: exact for whole ones, which Mean times N is not
 	yy, xx, both float64 // sums of squares and products around the means
 }
 
@@ -46,6 +47,7 @@ func (s *Sample) Add(y float64) { s.AddWith(y, 0) }
 // AddWith takes one user's value and covariate in.
 func (s *Sample) AddWith(y, x float64) {
 	s.N++
+	s.sum += y
 	n := float64(s.N)
 	dy, dx := y-s.Mean, x-s.MeanX
 	s.Mean += dy / n
@@ -66,6 +68,7 @@ func (s *Sample) Merge(o Sample) {
 	n, m := float64(s.N), float64(o.N)
 	dy, dx := o.Mean-s.Mean, o.MeanX-s.MeanX
 	s.N += o.N
+	s.sum += o.sum
 	w := n * m / (n + m)
 	s.Mean += dy * m / (n + m)
 	s.MeanX += dx * m / (n + m)
@@ -75,7 +78,7 @@ func (s *Sample) Merge(o Sample) {
 }
 
 // Sum of the values.
-func (s Sample) Sum() float64 { return s.Mean * float64(s.N) }
+func (s Sample) Sum() float64 { return s.sum }
 
 // Variance of the values (divided by n-1); 0 of fewer than two.
 func (s Sample) Variance() float64 {
