@@ -256,7 +256,7 @@ func num(x *float64) string {
 	if x == nil {
 		return ""
 	}
-	return strconv.FormatFloat(*x, 'g', -1, 64)
+	return strconv.FormatFloat(*x, 'g', 12, 64) // what is beyond is rounding
 }
 
 func ends(x *Range) []string {
