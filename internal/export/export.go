@@ -107,27 +107,45 @@ func (c *csvWriter[T]) Close() error {
 	return c.out.Error()
 }
 
-// rowGroup bounds what is held in memory of a Parquet file.
-const rowGroup = 100_000
+// rowGroup bounds what is held in memory of a Parquet file; batch rows are handed
+// over at once, as each hand-over costs.
+const (
+	rowGroup = 128 * batch
+	batch    = 1024
+)
 
 type parquetWriter[T any] struct {
 	out  *parquet.GenericWriter[T]
-	rows [1]T
+	rows []T
 	n    int
 }
 
 func (p *parquetWriter[T]) Write(row T) error {
-	p.rows[0] = row
-	if _, err := p.out.Write(p.rows[:]); err != nil {
+	if p.rows = append(p.rows, row); len(p.rows) < batch {
+		return nil
+	}
+	if err := p.hand(); err != nil {
 		return err
 	}
-	if p.n++; p.n%rowGroup == 0 {
+	if p.n%rowGroup == 0 {
 		return p.out.Flush()
 	}
 	return nil
 }
 
-func (p *parquetWriter[T]) Close() error { return p.out.Close() }
+func (p *parquetWriter[T]) hand() error {
+	n, err := p.out.Write(p.rows)
+	p.n += n
+	p.rows = p.rows[:0]
+	return err
+}
+
+func (p *parquetWriter[T]) Close() error {
+	if err := p.hand(); err != nil {
+		return err
+	}
+	return p.out.Close()
+}
 
 // RowOf makes a row of a decision. It keeps nothing of d.
 func RowOf(d *decisions.Decision, converted bool) Row {
