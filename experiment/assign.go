@@ -81,3 +81,17 @@ func (a *Assigner) Assign(unit string) (Assignment, error) {
 
 // Arms returns the names of the arms in the order written.
 func (a *Assigner) Arms() []string { return slices.Clone(a.arms) }
+
+// Shares returns which part of those who take part each arm has, in the order of
+// Arms. They add up to 1.
+func (a *Assigner) Shares() []float64 {
+	total := 0
+	for _, r := range a.ranges {
+		total += int(r.to - r.from)
+	}
+	out := make([]float64, len(a.ranges))
+	for i, r := range a.ranges {
+		out[i] = float64(r.to-r.from) / float64(total)
+	}
+	return out
+}

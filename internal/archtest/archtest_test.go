@@ -47,6 +47,7 @@ func parseProject(t *testing.T) []sourceFile {
 func TestImportViolationsAreFound(t *testing.T) {
 	for _, tc := range []struct{ file, imports, want string }{
 		{"experiment/x.go", "rules", "experiment may not import rules"},
+		{"experiment/stats/x.go", "rules", "experiment/stats may not import rules"},
 		{"rules/x.go", "experiment", ""},
 		{"rules/x.go", "rules/eventtime", ""},
 		{"rules/x.go", "sinks", "rules may not import sinks"},

@@ -13,6 +13,7 @@ var layers = []struct {
 	may []string
 }{
 	{"experiment", nil},
+	{"experiment/*", nil},
 	{"rules/eventtime", nil},
 	{"rules", []string{"experiment", "rules/eventtime"}},
 	{"rules/*", []string{"experiment", "rules", "rules/eventtime"}},
