@@ -49,7 +49,7 @@ func TestDemo(t *testing.T) {
 	for _, want := range []string{
 		`day 10\.0 +\d+ events +\d+ events/s`,
 		`cart_abandoned +│ treatment +│ sent`, `cart_abandoned +│ control +│ control`, `search_help +│ treatment +│ sent`,
-		`The story of u\d+`, `-> cart_abandoned: sent push "cart_coupon_10" \(arm treatment\), due`,
+		`The story of u\d+`, `Known \(events, partition \d\)`, `-> cart_abandoned: sent push "cart_coupon_10" \(arm treatment of cart_coupon\)\n +due \S+, since the add to cart of`,
 	} {
 		if !regexp.MustCompile(want).MatchString(text) {
 			t.Errorf("the demo does not show %q:\n%s", want, text)
