@@ -12,7 +12,7 @@ import (
 
 // smallBook is one whose segments are small enough to fill up in a test.
 func smallBook(segment, limit int) *book {
-	return &book{index: map[userKey]place{}, size: segment, limit: limit}
+	return &book{size: segment, limit: limit}
 }
 
 // bookModel is what a book must know, without a bound.
@@ -58,7 +58,7 @@ func (m *bookModel) settle() {
 func (m *bookModel) check() {
 	for user, want := range m.states {
 		k := keyOf(user)
-		at, has := m.book.index[k]
+		n, has := m.book.find(k)
 		if has != m.book.has(k) {
 			m.t.Fatalf("has %s: %v", user, !has)
 		}
@@ -71,6 +71,7 @@ func (m *bookModel) check() {
 			}
 			continue
 		}
+		at := m.book.places[n]
 		name, got, _ := m.book.read(at)
 		if string(name) != user || !bytes.Equal(got, want) {
 			m.t.Fatalf("entry of %s: user %q, state %.20q of %d bytes, want %.20q of %d", user, name, got, len(got), want, len(want))
@@ -82,8 +83,8 @@ func (m *bookModel) check() {
 			m.t.Fatalf("%s: armed is %v, want %v", user, at.armed, m.armed[user])
 		}
 	}
-	if len(m.book.index) > len(m.states) {
-		m.t.Fatalf("the book knows %d users, %d were put", len(m.book.index), len(m.states))
+	if m.book.count() > len(m.states) {
+		m.t.Fatalf("the book knows %d users, %d were put", m.book.count(), len(m.states))
 	}
 	listed := map[string]bool{}
 	m.book.eachChanged(func(user string, state []byte) {
@@ -153,15 +154,16 @@ func TestBookGrowsInPlace(t *testing.T) {
 	b.put(keyOf("other"), "other", []byte("stays"), false, false)
 	k := keyOf("busy")
 	b.put(k, "busy", make([]byte, 100), true, false)
-	at, filled := b.index[k], len(b.segments[0])
-	for n := range 134 { // 100 bytes, a quarter and 8 more
-		b.put(k, "busy", bytes.Repeat([]byte{1}, n), true, false)
-		if b.index[k].offset != at.offset || len(b.segments[0]) != filled {
-			t.Fatalf("with %d bytes the entry has moved", n)
+	n, _ := b.find(k)
+	at, filled := b.places[n], len(b.segments[0])
+	for size := range 134 { // 100 bytes, a quarter and 8 more
+		b.put(k, "busy", bytes.Repeat([]byte{1}, size), true, false)
+		if b.places[n].offset != at.offset || len(b.segments[0]) != filled {
+			t.Fatalf("with %d bytes the entry has moved", size)
 		}
 	}
 	b.put(k, "busy", bytes.Repeat([]byte{2}, 134), true, true)
-	if b.index[k].offset == at.offset {
+	if b.places[n].offset == at.offset {
 		t.Fatal("134 bytes lie in room for 133")
 	}
 	if got, _ := b.get(k); !bytes.Equal(got, bytes.Repeat([]byte{2}, 134)) {
@@ -198,8 +200,8 @@ func TestBookStaysInItsBounds(t *testing.T) {
 	if total > 5<<10 {
 		t.Errorf("%d bytes in %d segments, want at most 5 KiB", total, len(b.segments))
 	}
-	if len(b.index) < 20 || len(b.index) > 100 {
-		t.Errorf("%d users in 4 KiB, want about 60", len(b.index))
+	if b.count() < 20 || b.count() > 100 {
+		t.Errorf("%d users in 4 KiB, want about 60", b.count())
 	}
 }
 

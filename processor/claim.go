@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/nudged/nudged/sinks"
 )
 
 // claimRequest is a worker's wish to own its partition.
@@ -156,8 +158,9 @@ func (pr *Processor) identity(kafka Inspection) string {
 
 // take claims the partition in the store and opens it.
 func (pr *Processor) take(ctx context.Context, c *claiming) (*Partition, error) {
+	cfg := pr.settings()
 	names := map[uint32]string{}
-	for id, name := range pr.cfg.Set.Names() {
+	for id, name := range cfg.Set.Names() {
 		names[uint32(id)] = name
 	}
 	claimed, err := pr.cfg.Store.Claim(ctx, c.input, Claim{
@@ -186,7 +189,7 @@ func (pr *Processor) take(ctx context.Context, c *claiming) (*Partition, error) 
 		claimed.Header, claimed.Buckets, claimed.Outbox = *h, nil, nil
 	}
 	claimed.Header.Evidence = c.finding.kafka.Evidence
-	p := openPartition(pr.settings(), c.input, claimed, c.commit)
+	p := openPartition(cfg, c.input, claimed, c.commit)
 	if c.stands == standsAhead {
 		if err := p.adopt(claimed); err != nil {
 			return nil, err
@@ -200,23 +203,22 @@ var errOutboxGap = errors.New("the outbox lacks a batch that is not published ye
 // adopt puts the batches that Redis holds beyond Kafka up for publication, as
 // they stand.
 func (p *Partition) adopt(c *Claimed) error {
-	h := handed{seq: c.Header.Seq}
+	var entries [][]byte
 	newest := int64(0)
 	for _, entry := range c.Outbox {
 		if entry.Seq <= p.published {
 			continue
 		}
-		records, err := DecodeOutbox(entry.Records)
-		if err != nil {
+		if err := EachRecord(entry.Records, func(*sinks.Record) error { return nil }); err != nil {
 			return p.stop(fmt.Sprintf("outbox entry %d cannot be read: %v", entry.Seq, err))
 		}
-		h.records = append(h.records, records...)
+		entries = append(entries, entry.Records)
 		newest = entry.Seq
 	}
 	if c.Header.Last > p.published && newest < c.Header.Last {
 		return p.stop(errOutboxGap.Error())
 	}
-	p.hand(h.seq, h.records, c.Header)
+	p.hand(c.Header.Seq, c.Header, entries...)
 	return nil
 }
 

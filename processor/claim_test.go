@@ -197,8 +197,8 @@ func TestAdoption(t *testing.T) {
 		t.Errorf("%d publications wait, with records: %v, want all in one", batches, records)
 	}
 	pub := part.Pending()
-	if len(pub.Records) != 4 || pub.Commit.Seq != 4 || pub.Commit.Offset != 5 || pub.Commit.Last != 4 {
-		t.Errorf("%d records wait, commit %+v; want those of batches 3 and 4", len(pub.Records), pub.Commit)
+	if records := recordsOf(pub); len(records) != 4 || pub.Commit.Seq != 4 || pub.Commit.Offset != 5 || pub.Commit.Last != 4 {
+		t.Errorf("%d records wait, commit %+v; want those of batches 3 and 4", len(records), pub.Commit)
 	}
 	s.publish()
 	step(6)

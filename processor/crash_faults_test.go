@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"github.com/nudged/nudged/processor"
-	"github.com/nudged/nudged/sinks"
 )
 
 var (
@@ -182,10 +181,9 @@ func clonePubs(pubs []*processor.Publication) []*processor.Publication {
 	out := make([]*processor.Publication, len(pubs))
 	for i, p := range pubs {
 		c := *p
-		c.Records = make([]sinks.Record, len(p.Records))
-		for j, r := range p.Records {
-			r.Value = slices.Clone(r.Value)
-			c.Records[j] = r
+		c.Entries = make([][]byte, len(p.Entries))
+		for j, entry := range p.Entries {
+			c.Entries[j] = slices.Clone(entry)
 		}
 		out[i] = &c
 	}

@@ -117,7 +117,7 @@ func (m mistakes) commit(w *world, pubs []*processor.Publication, replied bool) 
 	for _, pub := range pubs {
 		before, committed := w.log.committed[pub.Input]
 		w.log.apply([]*processor.Publication{pub})
-		if m.timersAlone && committed && before.offset == pub.Commit.Offset && len(pub.Records) > 0 {
+		if m.timersAlone && committed && before.offset == pub.Commit.Offset && len(pub.Entries) > 0 {
 			w.log.committed[pub.Input] = before
 		}
 	}

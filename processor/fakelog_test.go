@@ -167,11 +167,24 @@ func (m member) Publish(_ context.Context, pubs []*processor.Publication) error 
 	return nil
 }
 
+// recordsOf reads the records of a publication.
+func recordsOf(pub *processor.Publication) []sinks.Record {
+	var records []sinks.Record
+	err := pub.EachRecord(func(r *sinks.Record) error {
+		records = append(records, *r)
+		return nil
+	})
+	if err != nil {
+		panic(err)
+	}
+	return records
+}
+
 // apply commits a transaction.
 func (l *fakeLog) apply(pubs []*processor.Publication) {
 	for _, pub := range pubs {
-		for i := range pub.Records {
-			r := pub.Records[i]
+		records := recordsOf(pub)
+		for _, r := range records {
 			at := fmt.Sprint(r.Topic, r.Partition)
 			l.ends[at]++
 			switch r.Topic {
@@ -186,8 +199,8 @@ func (l *fakeLog) apply(pubs []*processor.Publication) {
 		k := pub.Commit
 		l.committed[pub.Input] = commit{k.Offset, k.Metadata()}
 		if k.Offset < before.Offset || k.Seq < before.Seq || k.Epoch < before.Epoch && !l.anyEpoch || k.Last < before.Last || k.Clock < before.Clock ||
-			len(pub.Records) > 0 && k.Seq == before.Seq {
-			l.broken = append(l.broken, fmt.Sprintf("%s: committed %+v with %d records after %+v", pub.Input, k, len(pub.Records), before))
+			len(records) > 0 && k.Seq == before.Seq {
+			l.broken = append(l.broken, fmt.Sprintf("%s: committed %+v with %d records after %+v", pub.Input, k, len(records), before))
 		}
 	}
 }

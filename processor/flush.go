@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
-
-	"github.com/nudged/nudged/sinks"
 )
 
 // Open reports whether the open batch has anything to write.
@@ -31,12 +29,12 @@ func (p *Partition) Flush(ctx context.Context) error {
 	next.Seq, next.Offset, next.Clock = seq, p.offset, p.clock
 	next.History = p.head.History.With(p.head.Epoch, seq)
 	next.Version++
-	records, evidence := p.out.close(p.head.Epoch, seq, p.head.Last)
+	entry, evidence := p.out.close(p.head.Epoch, seq, p.head.Last)
 	if evidence {
 		next.Last = seq
 	}
-	if len(records) > 0 {
-		b.Outbox = &OutboxEntry{Seq: seq, Records: EncodeOutbox(records)}
+	if entry != nil {
+		b.Outbox = &OutboxEntry{Seq: seq, Records: entry}
 	}
 	b.Published, next.Evidence = p.settled()
 	if err := p.writeStates(&b); err != nil {
@@ -59,7 +57,11 @@ func (p *Partition) Flush(ctx context.Context) error {
 	p.count.batches++
 	p.count.written += int64(len(b.States))
 	p.count.addTo(p.cfg.Counters)
-	p.hand(seq, records, p.head)
+	if entry != nil {
+		p.hand(seq, p.head, entry)
+	} else {
+		p.hand(seq, p.head)
+	}
 	return nil
 }
 
@@ -85,8 +87,8 @@ func (p *Partition) indexArmed(b *Batch) error {
 		if !p.book.disarm(k) {
 			continue // a second time for the same user
 		}
-		blob, _ := p.book.get(k)
-		if err := p.st.Decode(blob); err != nil {
+		p.at, _ = p.book.find(k)
+		if err := p.st.Decode(p.book.use(p.at)); err != nil {
 			return p.stop(fmt.Sprintf("the state of user %q cannot be read: %v", a.user, err))
 		}
 		due, ok := p.st.NextDue(p.set)
@@ -157,7 +159,7 @@ type publishing struct {
 // handed is a batch that is written and waits to be published.
 type handed struct {
 	seq     int64
-	records []sinks.Record
+	entries [][]byte // outbox entries
 	commit  Position
 }
 
@@ -175,13 +177,14 @@ func (s *publishing) settled() (int64, Evidence) {
 	return s.published, s.evidence
 }
 
-// hand gives a written batch to the publisher. h is the header after it.
-func (s *publishing) hand(seq int64, records []sinks.Record, h Header) {
+// hand gives a written batch to the publisher, with its outbox entries. h is the
+// header after it.
+func (s *publishing) hand(seq int64, h Header, entries ...[]byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	k := s.base
 	k.Offset, k.Seq, k.History, k.Last, k.Clock = h.Offset, seq, h.History, h.Last, h.Clock
-	s.queue = append(s.queue, &handed{seq, records, k})
+	s.queue = append(s.queue, &handed{seq, entries, k})
 }
 
 // Pending returns what is written and not published, as one publication, nil if
@@ -194,7 +197,7 @@ func (s *publishing) Pending() *Publication {
 	}
 	pub := &Publication{Commit: s.queue[len(s.queue)-1].commit}
 	for _, h := range s.queue {
-		pub.Records = append(pub.Records, h.records...)
+		pub.Entries = append(pub.Entries, h.entries...)
 	}
 	return pub
 }
@@ -205,7 +208,7 @@ func (s *publishing) Unpublished() (batches int, records bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, h := range s.queue {
-		records = records || len(h.records) > 0
+		records = records || len(h.entries) > 0
 	}
 	return len(s.queue), records
 }

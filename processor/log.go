@@ -21,11 +21,21 @@ type Record struct {
 // Publication is what one partition contributes to a transaction.
 type Publication struct {
 	Input   TopicPartition
-	Records []sinks.Record
+	Entries [][]byte // outbox entries; EachRecord reads them
 	Commit  Position
 	// AckedSend and AckedDecision are filled in by Publish: the offsets after the last send and
 	// decision record, 0 where there was none.
 	AckedSend, AckedDecision int64
+}
+
+// EachRecord calls f for each record of the publication, in their order.
+func (p *Publication) EachRecord(f func(*sinks.Record) error) error {
+	for _, entry := range p.Entries {
+		if err := EachRecord(entry, f); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Inspection is what Kafka holds of one input partition.

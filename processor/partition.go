@@ -79,6 +79,7 @@ type Partition struct {
 	missing []string   // users to be loaded
 	armed   []dueEntry // what the open batch has armed and the index lacks
 	st      rules.State
+	at      uint32 // place in the book of the state that is decoded, or nowhere
 	out     output
 	result  rules.Result
 	events  []rules.Event
@@ -118,8 +119,13 @@ func (p *Partition) Clock() int64 { return p.clock }
 // NextDue returns when a timer within the horizon is due next.
 func (p *Partition) NextDue() (int64, bool) { return p.timers.next() }
 
-// chunk is how many records are decoded and loaded together.
-const chunk = 2048
+// How many records are decoded and loaded together: many, to load many states in
+// one call; few while there is nothing to load, so that they stay in the cache of
+// the processor.
+const (
+	chunk      = 2048
+	smallChunk = 256
+)
 
 // Consume applies records in their order. Those below Offset were applied
 // before and are passed over.
@@ -129,6 +135,9 @@ func (p *Partition) Consume(ctx context.Context, recs []Record) error {
 	}
 	for len(recs) > 0 {
 		n := min(len(recs), chunk)
+		if !p.book.evicted {
+			n = min(n, smallChunk)
+		}
 		if err := p.consumeChunk(ctx, recs[:n]); err != nil {
 			return err
 		}

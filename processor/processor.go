@@ -43,6 +43,7 @@ type Processor struct {
 	txn sync.Mutex
 
 	mu      sync.Mutex
+	current *Settings // cfg.Settings, until SetRules
 	workers map[TopicPartition]*worker
 	ctx     context.Context
 	backlog bool  // the latest batch came from a partition that lags behind
@@ -58,6 +59,7 @@ func New(cfg Config) *Processor {
 		workers: map[TopicPartition]*worker{}, failed: make(chan struct{}),
 	}
 	pr.cfg.Settings.trouble = pr.trouble
+	pr.current = &pr.cfg.Settings
 	return pr
 }
 
@@ -76,8 +78,6 @@ func (pr *Processor) trouble(tp TopicPartition, what string, err error) {
 		pr.cfg.Logger.Warn("a call to Redis is repeated until it succeeds", "partition", tp.String(), "call", what, "error", err.Error())
 	}
 }
-
-func (pr *Processor) settings() *Settings { return &pr.cfg.Settings }
 
 // Run claims, publishes and moves clocks until the context ends or the process
 // cannot go on. Partitions come and go by Assign and Revoke.

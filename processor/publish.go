@@ -137,10 +137,14 @@ func (pr *Processor) tellSinks(ctx context.Context, pubs []*Publication) error {
 	}
 	var commands []sinks.Record
 	for _, p := range pubs {
-		for i := range p.Records {
-			if pr.cfg.Layout.IsSend(p.Records[i]) {
-				commands = append(commands, p.Records[i])
+		err := p.EachRecord(func(r *sinks.Record) error {
+			if pr.cfg.Layout.IsSend(*r) {
+				commands = append(commands, *r)
 			}
+			return nil
+		})
+		if err != nil {
+			return err // it has been read before: this does not happen
 		}
 	}
 	if len(commands) == 0 {

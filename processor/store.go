@@ -50,7 +50,7 @@ type Claimed struct {
 	Buckets []Bucket
 }
 
-// OutboxEntry holds the records of one batch, as EncodeOutbox wrote them.
+// OutboxEntry holds the records of one batch, as outboxWriter wrote them.
 type OutboxEntry struct {
 	Seq     int64
 	Records []byte

@@ -93,6 +93,10 @@ func (w *worker) run(ctx context.Context) {
 		if ctx.Err() != nil || err == nil {
 			return
 		}
+		if errors.Is(err, errRulesChanged) {
+			w.pr.cfg.Logger.Info("partition goes on under new rules", "partition", w.input.String())
+			continue
+		}
 		w.setStatus(func(s *Status) { s.Ready, s.Trouble = false, err.Error() })
 		var stop *StopError
 		if errors.As(err, &stop) {
@@ -140,6 +144,10 @@ func (w *worker) session(ctx context.Context) error {
 	w.mu.Lock()
 	w.part, w.failed, w.probe = p, cancel, clockProbe{}
 	w.mu.Unlock()
+	if p.cfg != w.pr.settings() {
+		w.recover(p, errRulesChanged) // while it was claimed
+		return errRulesChanged
+	}
 	w.setStatus(func(s *Status) { s.Ready, s.Trouble, s.Stopped = true, "", nil })
 	w.pr.cfg.Source.Start(w.input, p.Offset())
 	w.pr.publishSoon()

@@ -47,13 +47,18 @@ func (p *Partition) load(ctx context.Context) error {
 // state returns the user's state, decoded. It is good until the next call.
 func (p *Partition) state(ctx context.Context, user string) (*rules.State, error) {
 	k := keyOf(user)
-	blob, ok := p.book.get(k)
+	n, ok := p.book.find(k)
 	if !ok && p.book.evicted {
 		p.missing = append(p.missing, user)
 		if err := p.load(ctx); err != nil {
 			return nil, err
 		}
-		blob, _ = p.book.get(k)
+		n, ok = p.book.find(k)
+	}
+	var blob []byte
+	p.at = nowhere
+	if ok {
+		p.at, blob = n, p.book.use(n)
 	}
 	if len(blob) == 0 {
 		p.st.Reset()
@@ -67,9 +72,13 @@ func (p *Partition) state(ctx context.Context, user string) (*rules.State, error
 	return &p.st, nil
 }
 
-// keep puts the decoded state back.
+// keep puts back the state that was decoded last: the user's.
 func (p *Partition) keep(user string, armed bool) {
 	p.encoded = p.st.Append(p.encoded[:0], p.set)
-	p.book.put(keyOf(user), user, p.encoded, true, armed)
+	if p.at == nowhere {
+		p.book.put(keyOf(user), user, p.encoded, true, armed)
+	} else {
+		p.book.replace(p.at, user, p.encoded, true, armed)
+	}
 	p.wrote = true
 }

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
+	"os/signal"
 	"runtime/debug"
 	"runtime/pprof"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -24,7 +27,9 @@ func runCommand() *cobra.Command {
 
 Every key of the configuration can be given as an environment variable too:
 NUDGED_KAFKA_BROKERS, NUDGED_REDIS_ADDRS, NUDGED_COMMIT_INTERVAL and so on.
-SIGTERM finishes what is under way and stops within 10 seconds.`,
+SIGTERM finishes what is under way and stops within 10 seconds. The rules are read
+again when their files change, and on SIGHUP; if they are not valid, those of before
+stay in force.`,
 		Example: `  nudged run --config nudged.yaml
   nudged run --config nudged.yaml --print-config
   nudged run --config nudged.yaml --clock event --stop-at-end`,
@@ -67,7 +72,7 @@ SIGTERM finishes what is under way and stops within 10 seconds.`,
 				}
 				defer pprof.StopCPUProfile()
 			}
-			d := app.Daemon{Config: cfg, Logger: logger, Stdout: os.Stdout}
+			d := app.Daemon{Config: cfg, Logger: logger, Stdout: os.Stdout, Reload: hangups(c.Context())}
 			return d.Run(c.Context())
 		},
 	}
@@ -88,4 +93,26 @@ func tuneMemory() {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(400 << 20)
 	}
+}
+
+// hangups passes SIGHUP on until ctx ends.
+func hangups(ctx context.Context) <-chan struct{} {
+	signals, asked := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(signals, syscall.SIGHUP)
+	go func() {
+		defer signal.Stop(signals)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-signals:
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case asked <- struct{}{}:
+			}
+		}
+	}()
+	return asked
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/nudged/nudged/processor"
 	"github.com/nudged/nudged/processor/kafka"
 	"github.com/nudged/nudged/processor/redis"
+	"github.com/nudged/nudged/rules"
 	"github.com/nudged/nudged/rules/rulefile"
 	"github.com/nudged/nudged/sinks"
 	sinkkafka "github.com/nudged/nudged/sinks/kafka"
@@ -31,6 +32,9 @@ type Daemon struct {
 	Logger *slog.Logger
 	// Stdout is where the stdout sink writes.
 	Stdout io.Writer
+	// Reload asks for the rules to be read again; they are, too, when their files
+	// change. May be nil.
+	Reload <-chan struct{}
 	// Now reads the wall clock; nil: the machine's. The demo runs a faster one.
 	Now func() int64
 	// Ready, if not nil, is called once with what the process can tell of
@@ -97,7 +101,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	pr := processor.New(processor.Config{
 		Settings: processor.Settings{
 			Group: c.Kafka.Group, Claimer: randomHex(4), Set: set,
-			NewDecoder: func() processor.Decoder { return decode.New(set, c.Input) },
+			NewDecoder: d.decoders(set),
 			Store:      store,
 			Layout: sinkkafka.Layout{
 				Sends: c.Kafka.Topics.Sends, Decisions: c.Kafka.Topics.Decisions, DeadLetters: c.Kafka.Topics.DeadLetters,
@@ -121,7 +125,18 @@ func (d *Daemon) Run(ctx context.Context) error {
 		FlushGap:       5 * time.Millisecond, BatchAge: 2 * time.Second, FiresPerBatch: 5000,
 		Targets: targets,
 	})
+	watching, stop := context.WithCancel(ctx)
+	watch := ruleWatch{path: c.Rules, asked: d.Reload, logger: d.Logger, apply: func(s *rules.Set) { pr.SetRules(s, d.decoders(s)) }}
+	var wg sync.WaitGroup
+	wg.Go(func() { watch.run(watching, set) })
+	defer wg.Wait()
+	defer stop()
 	return d.serve(ctx, pr, counters, source, group, targets)
+}
+
+// decoders makes decoders of what the rules read.
+func (d *Daemon) decoders(set *rules.Set) func() processor.Decoder {
+	return func() processor.Decoder { return decode.New(set, d.Config.Input) }
 }
 
 var decisionLevels = map[string]processor.DecisionLevel{

@@ -158,7 +158,7 @@ func FuzzScan(f *testing.F) {
 		`{"id":"e1","type":"view","user":"u1","time":"2026-01-01T00:00:00.123Z","price":12.5}`,
 		` { "type" : "v" , "user" : 7 , "time" : -0.5e+3 , "ok" : true , "name" : null } `,
 		`{"user":"u","user":null,"type":"v","time":1}`, `{"a":01}`, `{"a":1.}`, `{"a":-}`, `{}x`, `{"a":"\u0041"}`, `{"price":1e999}`,
-		"{\"a\":\"\x1f\"}", "{\"a\":\"\xc3\xa9\"}",
+		"{\"a\":\"\x1f\"}", "{\"a\":\"\xc3\xa9\"}", `{"user":"u","type":"v","time":1,"a":"12\" \n\\"}`, `{"a":"\x"}`, `{"a":"\`,
 	} {
 		f.Add([]byte(s))
 	}

@@ -3,6 +3,8 @@ package decode
 import (
 	"encoding/binary"
 	"math/bits"
+	"strings"
+	"unicode/utf8"
 	"unsafe"
 
 	"github.com/go-faster/jx"
@@ -11,7 +13,7 @@ import (
 )
 
 // scan is the short way through the common case: one object of strings without
-// escapes, numbers and literals, all in ASCII. Whatever else it meets, broken or
+// escapes, numbers and literals. Whatever else it meets, broken or
 // not, it leaves to jx, which decides; so the two cannot disagree on what is an
 // event (FuzzScan). It is three times as fast.
 func (dec *Decoder) scan(value []byte) (done bool, err error) {
@@ -36,7 +38,10 @@ func (dec *Decoder) scan(value []byte) (done bool, err error) {
 			return false, nil
 		}
 		start := skipSpace(value, i+1)
-		if i = scalarEnd(value, start); i < 0 {
+		if i = scalarEnd(value, start); i < 0 && !wanted {
+			i = escapedEnd(value, start)
+		}
+		if i < 0 {
 			return false, nil
 		}
 		if wanted {
@@ -75,31 +80,45 @@ const (
 )
 
 // plainString returns where the string that begins at i ends, or -1 if it has
-// escapes, control characters or anything beyond ASCII in it, or no end.
+// escapes or control characters in it, is not valid UTF-8, or has no end.
 func plainString(b []byte, i int) int {
+	start, beyond := i, uint64(0) // beyond: has bytes beyond ASCII
 	for ; i+8 <= len(b); i += 8 {
 		x := binary.LittleEndian.Uint64(b[i:])
 		// The high bit of each byte that ends the plain run: a quote, a
-		// backslash, below 0x20, above 0x7f. The lowest one found is exact.
+		// backslash, below 0x20. The lowest one found is exact.
 		quote, backslash := x^(ones*'"'), x^(ones*'\\')
-		stops := ((quote-ones)&^quote | (backslash-ones)&^backslash | (x-ones*0x20)&^x | x) & highs
-		if stops != 0 {
-			i += bits.TrailingZeros64(stops) / 8
-			if b[i] == '"' {
-				return i
-			}
+		stops := ((quote-ones)&^quote | (backslash-ones)&^backslash | (x-ones*0x20)&^x) & highs
+		if stops == 0 {
+			beyond |= x
+			continue
+		}
+		at := bits.TrailingZeros64(stops) &^ 7
+		if b[i+at/8] != '"' {
 			return -1
 		}
+		beyond |= x & (1<<at - 1)
+		return validEnd(b, start, i+at/8, beyond)
 	}
 	for ; i < len(b); i++ {
 		switch c := b[i]; {
 		case c == '"':
-			return i
-		case c == '\\', c < 0x20, c > 0x7f:
+			return validEnd(b, start, i, beyond)
+		case c == '\\', c < 0x20:
 			return -1
+		default:
+			beyond |= uint64(c)
 		}
 	}
 	return -1
+}
+
+// validEnd returns end if what is before it is valid UTF-8, -1 otherwise.
+func validEnd(b []byte, start, end int, beyond uint64) int {
+	if beyond&highs != 0 && !utf8.Valid(b[start:end]) {
+		return -1
+	}
+	return end
 }
 
 // scalarEnd returns where the string, number or literal that begins at i ends,
@@ -122,6 +141,33 @@ func scalarEnd(b []byte, i int) int {
 		return literalEnd(b, i, "false")
 	case c == 'n':
 		return literalEnd(b, i, "null")
+	}
+	return -1
+}
+
+// escapedEnd returns where the string that begins at i ends, or -1. Its escapes
+// are looked at, not resolved: it is for strings that nothing reads.
+func escapedEnd(b []byte, i int) int {
+	if i >= len(b) || b[i] != '"' {
+		return -1
+	}
+	start := i + 1
+	for i++; i < len(b); i++ {
+		switch c := b[i]; {
+		case c == '"':
+			if !utf8.Valid(b[start:i]) {
+				return -1
+			}
+			return i + 1
+		case c < 0x20:
+			return -1
+		case c == '\\':
+			i++
+			// What follows \u is left to jx.
+			if i == len(b) || strings.IndexByte(`"\/bfnrt`, b[i]) < 0 {
+				return -1
+			}
+		}
 	}
 	return -1
 }

@@ -202,8 +202,7 @@ func (g *Group) produce(ctx context.Context, pubs []*processor.Publication) erro
 	var failure error
 	produced := false
 	for _, pub := range pubs {
-		for i := range pub.Records {
-			r := &pub.Records[i]
+		err := pub.EachRecord(func(r *sinks.Record) error {
 			produced = true
 			g.session.Produce(ctx, toKafka(r), func(done *kgo.Record, err error) {
 				mu.Lock()
@@ -219,6 +218,10 @@ func (g *Group) produce(ctx context.Context, pubs []*processor.Publication) erro
 					pub.AckedDecision = max(pub.AckedDecision, done.Offset+1)
 				}
 			})
+			return nil
+		})
+		if err != nil {
+			return err
 		}
 	}
 	if !produced {
