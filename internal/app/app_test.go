@@ -14,6 +14,15 @@ import (
 	"github.com/nudged/nudged/processor"
 )
 
+const testRules = `
+rules:
+  - name: bought_nothing
+    on: view
+    wait: 1h
+    unless: [{on: buy}]
+    send: {channel: push, class: transactional, template: t, data: {item: trigger.item}}
+`
+
 func TestReady(t *testing.T) {
 	tp := processor.TopicPartition{Topic: "events", Partition: 3}
 	for name, c := range map[string]struct {
