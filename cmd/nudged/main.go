@@ -45,7 +45,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
 	})
 	root.AddCommand(runCommand(), checkCommand(), backtestCommand(), produceCommand(), demoCommand(), versionCommand())
-	root.AddCommand(testCommand(), explainCommand())
+	root.AddCommand(testCommand(), explainCommand(), schemaCommand())
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)

@@ -25,7 +25,7 @@ func TestWhy(t *testing.T) {
 	words := map[string]rules.Outcome{}
 	for outcome, want := range map[rules.Outcome]string{
 		rules.Sent: `sent push "t" (arm b of x)`, rules.ControlArm: "control group of x", rules.HeldOut: "holdout", rules.Excluded: "outside of the experiment x",
-		rules.Condition: "(when) did not hold: age is not known, orders is 1", rules.Cooldown: "cooldown", rules.NoConsent: "no consent to messages of class ad",
+		rules.Condition: "(when) did not hold: age is not known, orders is 1", rules.Cooldown: "not over: age is not known, orders is 1", rules.NoConsent: "no consent to messages of class ad",
 		rules.Quiet: "not sent: quiet hours of the class ad", rules.Deferred: "put off: quiet hours", rules.Capped: "cap", rules.Expired: "stale from 2026-01-02",
 		rules.Cancelled: "unless", rules.RuleRemoved: "rule is gone", rules.Armed: "due 2026-01-01", rules.Converted: "goal of x once more (arm b), worth 12.5",
 	} {
