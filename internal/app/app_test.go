@@ -14,6 +14,15 @@ import (
 	"github.com/nudged/nudged/processor"
 )
 
+const testRules = `
+rules:
+  - name: bought_nothing
+    on: view
+    wait: 1h
+    unless: [{on: buy}]
+    send: {channel: push, class: transactional, template: t, data: {item: trigger.item}}
+`
+
 func TestReady(t *testing.T) {
 	tp := processor.TopicPartition{Topic: "events", Partition: 3}
 	for name, c := range map[string]struct {
@@ -49,7 +58,7 @@ func TestDemo(t *testing.T) {
 	for _, want := range []string{
 		`day 10\.0 +\d+ events +\d+ events/s`,
 		`cart_abandoned +│ treatment +│ sent`, `cart_abandoned +│ control +│ control`, `search_help +│ treatment +│ sent`,
-		`The story of u\d+`, `-> cart_abandoned: sent push "cart_coupon_10" \(arm treatment\), due`,
+		`The story of u\d+`, `Known \(events, partition \d\)`, `-> cart_abandoned: sent push "cart_coupon_10" \(arm treatment of cart_coupon\)\n +due \S+, since the add to cart of`,
 	} {
 		if !regexp.MustCompile(want).MatchString(text) {
 			t.Errorf("the demo does not show %q:\n%s", want, text)
