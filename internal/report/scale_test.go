@@ -57,7 +57,7 @@ func manyDecisions(w io.Writer, users int) error {
 func TestMillionUsers(t *testing.T) {
 	users := 1_000_000
 	if raceEnabled { // which is slow, and wants memory of its own
-		users = 50_000
+		users = 10_000
 	}
 	began := processorTime(t)
 	lines, w := io.Pipe()
