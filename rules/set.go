@@ -74,7 +74,8 @@ type Experiment struct {
 	Name     string
 	Phase    int // from 1
 	Assigner *experiment.Assigner
-	Goal     *Goal // nil: conversions are not tracked
+	Spec     *experiment.Experiment // what the Assigner was made of, as written
+	Goal     *Goal                  // nil: conversions are not tracked
 	// Pinned, when it is not empty, is the arm of everybody: rule tests pin arms.
 	Pinned string
 }
@@ -123,10 +124,18 @@ type Rule struct {
 	Program  []Op
 	Schedule *Schedule // nil: events start it
 	Paused   bool      // instances wait without firing; nothing fires at once
+	Cost     Cost
 	// TriggerSlots are the event fields that an instance keeps of its trigger.
 	TriggerSlots []int
 	// Because names the metrics and attributes that When reads, for decisions.
 	Because []Named
+}
+
+// Cost is what a rule's messages cost, in the unit of the goal's value; the
+// engine does not read it, reports do.
+type Cost struct {
+	Send   float64 // of each message sent, 0..1e9
+	Coupon float64 // of each conversion, 0..1e9
 }
 
 // Named is a name and the expression that gives its value.
