@@ -217,7 +217,13 @@ func (r *reader) policy(v any) *Policy {
 				q := Quiet{}
 				r.keys("quiet hours", v, map[string]func(any){
 					"class": r.text(&q.Class), "from": r.text(&q.From), "to": r.text(&q.To),
-					"timezone": r.expr(&q.Timezone), "default_timezone": r.text(&q.Default), "then": r.text(&q.Then),
+					"timezone": func(v any) {
+						if text := fmt.Sprint(v); strings.Contains(text, "/") {
+							q.Default = text // a fixed zone
+						} else {
+							r.expr(&q.Timezone)(v)
+						}
+					}, "default_timezone": r.text(&q.Default), "then": r.text(&q.Then),
 				})
 				p.Quiet = append(p.Quiet, q)
 			})
@@ -247,6 +253,7 @@ func (r *reader) rule(v any) Rule {
 			r.keys("a schedule", v, map[string]func(any){"at": r.text(&s.At), "cron": r.text(&s.Cron), "timezone": r.text(&s.Timezone)})
 		},
 		"send": func(v any) { u.Send = r.send(v) }, "steps": r.steps(&u.Steps),
+		"cost": func(any) {}, // for reports alone
 	})
 	return u
 }
@@ -290,7 +297,7 @@ func (r *reader) steps(to *[]Step) func(any) {
 					s.For = &Clause{}
 					r.keys("wait_for", v, map[string]func(any){"on": r.texts(&s.For.On), "where": r.expr(&s.For.Where), "within": r.span(&s.Within)})
 				},
-				"then": r.steps(&s.Then), "else": r.steps(&s.Else), "unless": r.clauses(&s.Unless),
+				"then": r.steps(&s.Then), "else": r.steps(&s.Else), "unless": r.clauses(&s.Unless), "exit": r.clauses(&s.Unless),
 			})
 			*to = append(*to, s)
 		})

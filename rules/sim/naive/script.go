@@ -90,7 +90,7 @@ func (r *reader) test(v any) Test {
 				want := map[string]string{}
 				r.each("an expectation", v, func(key string, v any) {
 					switch key {
-					case "at", "due":
+					case "at", "due", "expires":
 						want[key] = stamp(r.time(start, fmt.Sprint(v)))
 					case "data":
 						want[key] = r.data(v)
@@ -199,6 +199,9 @@ func (d *Decision) fields() map[string]string {
 		"at": stamp(d.At), "due": stamp(d.Due), "user": d.User, "rule": d.Rule, "decision": d.Outcome, "instance": d.Instance,
 		"step": strconv.Itoa(d.Step), "experiment": d.Experiment, "arm": d.Arm, "data": dataText(d.Data), "label": d.Label,
 		"phase": strconv.Itoa(d.Phase), "again": strconv.FormatBool(d.Again), "command_id": d.CommandID, "trigger": d.Trigger.ID,
+	}
+	if d.Expires != 0 {
+		f["expires"] = stamp(d.Expires)
 	}
 	if d.Send != nil {
 		f["channel"], f["class"], f["template"] = d.Send.Channel, d.Send.Class, d.Send.Template

@@ -173,11 +173,18 @@ func (u *user) sweep(r *Rule, occurrence, reading int64) {
 
 // audience is the condition of a named audience, or the condition written in its
 // place; nil is everybody.
-func (s *Spec) audience(name string) *Expr {
+func (s *Spec) audience(text string) *Expr {
+	if text == "" {
+		return nil
+	}
 	for _, a := range s.Audiences {
-		if a.Name == name {
+		if a.Name == text {
 			return a.Is
 		}
 	}
-	return nil
+	e, err := ParseExpr(text)
+	if err != nil {
+		panic(err)
+	}
+	return e
 }
