@@ -4,16 +4,15 @@ package naive
 func (u *user) fire(in *instance, at int64, asked moment) {
 	r := u.run.spec.rule(in.rule)
 	o := program(r)[in.at]
-	if asked.event == nil && !r.waits() && len(r.Steps) == 0 {
+	if asked.event == nil && !r.waits() && r.Schedule == nil {
 		// The rule was put off: what it reads of the event at hand is the
 		// triggering event's.
 		asked.event = in.trigger
 	}
 	f := &firing{user: u, rule: r, in: in, send: o.message, at: at, asked: asked}
 	outcome := f.gates()
-	byTrigger := asked.event != nil && !asked.open
 	switch {
-	case outcome == "condition" && byTrigger && in.at == 0 && !u.run.options.Verbose:
+	case outcome == "condition" && in.started && in.at == 0 && !u.run.options.Verbose:
 		// when belongs to the trigger: nothing happened.
 	default:
 		u.write(f, outcome)
@@ -145,10 +144,14 @@ func (u *user) write(f *firing, outcome string) {
 
 // decide writes a decision on an instance.
 func (u *user) decide(in *instance, outcome string, at int64) *Decision {
-	d := Decision{Outcome: outcome, User: u.name, Rule: in.rule, Instance: in.key, Trigger: in.trigger, Due: in.due, At: at}
-	if r := u.run.spec.rule(in.rule); r != nil {
-		if ops := program(r); in.at < len(ops) {
-			d.Step = ops[in.at].send
+	d := Decision{Outcome: outcome, User: u.name, Rule: in.rule, Instance: in.key, Step: in.at, Trigger: in.trigger, Due: in.due, At: at}
+	if r := u.run.spec.rule(in.rule); !u.gone(in) {
+		// The number of the send that it would have come to next.
+		for _, o := range program(r)[in.at:] {
+			if o.message != nil {
+				d.Step = o.send
+				break
+			}
 		}
 		if r.Expire > 0 {
 			d.Expires = in.due + r.Expire

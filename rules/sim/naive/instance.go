@@ -16,6 +16,7 @@ type instance struct {
 	sent    bool // it has sent before
 	arm     string
 	fresh   bool // the event at hand has started it or led it on
+	started bool // the event at hand has started it
 }
 
 // arrive brings the instance to an op at moment m, and says whether it goes on.
@@ -32,7 +33,11 @@ func (u *user) arrive(in *instance, r *Rule, to int, m int64, at moment) bool {
 		if until.Kind != Time {
 			return false
 		}
-		in.due = max(m, until.N)
+		if until.N <= m {
+			// A time in the past means now.
+			return u.arrive(in, r, ops[to].next, m, at)
+		}
+		in.due = until.N
 	case s.For != nil:
 		in.due = m + s.Within
 	default:
@@ -59,12 +64,19 @@ func (u *user) settle(in *instance, r *Rule, t int64) bool {
 		if decides {
 			return true
 		}
-		if !u.arrive(in, r, to, in.due, u.clockMoment(in)) {
+		next := *in
+		if !u.arrive(&next, r, to, in.due, u.clockMoment(in)) {
 			return false
 		}
+		if standsAtSend(&next, r) {
+			return true // that is for the clock
+		}
+		*in = next
 	}
 	return true
 }
+
+func standsAtSend(in *instance, r *Rule) bool { return program(r)[in.at].message != nil }
 
 // clockMoment is one at which the clock asks.
 func (u *user) clockMoment(in *instance) moment {
@@ -134,10 +146,11 @@ func (u *user) fireDue(until, reading int64) {
 // reach brings an instance to the send that is due.
 func (u *user) reach(in *instance, due int64) {
 	r := u.run.spec.rule(in.rule)
-	u.settle(in, r, due)
-	if to, _ := u.follow(in, r); to != in.at {
+	for !standsAtSend(in, r) {
+		to, _ := u.follow(in, r)
 		u.arrive(in, r, to, in.due, u.clockMoment(in))
 	}
+	in.due = due
 }
 
 // first is the instance that is the next to fire by until: by due time, then

@@ -49,7 +49,8 @@ func (f *firing) lacksConsent() bool {
 	return false
 }
 
-// capped says that a cap is full in (t - per, t].
+// capped says that a cap is full: in (t - per, t], and by what has gone out later
+// already, of which a late event does not know.
 func (f *firing) capped() bool {
 	if f.send.Class == transactional {
 		return false
@@ -64,7 +65,7 @@ func (f *firing) capped() bool {
 		}
 		n := 0
 		for _, s := range f.sends {
-			if s.class != transactional && of(s.class, s.channel) && s.at > t-c.Per && s.at <= t {
+			if s.class != transactional && of(s.class, s.channel) && s.at > t-c.Per {
 				n++
 			}
 		}

@@ -3,7 +3,7 @@ package naive
 // op is one place at which an instance can stand.
 type op struct {
 	step    *Step
-	send    int // the number of the send, or of the next one in the file
+	send    int // the number of the send
 	next    int // where it goes on; the program's length is the end
 	then    int // of a wait_for
 	message *Send
@@ -22,9 +22,8 @@ func program(r *Rule) []op {
 	layOut(&ops, steps, length(steps))
 	sends := 0
 	for i := range ops {
-		ops[i].send = sends
 		if ops[i].step.Send != nil {
-			ops[i].message = ops[i].step.Send
+			ops[i].send, ops[i].message = sends, ops[i].step.Send
 			sends++
 		}
 	}

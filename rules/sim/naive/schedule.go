@@ -8,8 +8,6 @@ import (
 	"time"
 )
 
-func stampMilli(ms int64) string { return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05.000Z") }
-
 // occurrence is one time at which a scheduled rule runs.
 type occurrence struct {
 	at   int64

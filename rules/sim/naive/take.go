@@ -25,10 +25,13 @@ func (u *user) take(e *Event) {
 		u.reach(in, due)
 		asked := at
 		asked.now, asked.trigger = due, in.trigger
+		if !in.started {
+			asked.event = nil // it is not what the run is about
+		}
 		u.fire(in, e.Time, asked)
 	}
 	for _, in := range u.pending {
-		in.fresh = false
+		in.fresh, in.started = false, false
 	}
 }
 
@@ -121,12 +124,13 @@ func (u *user) trigger(r *Rule, e *Event, at moment) {
 		}
 		key = text
 	}
-	u.start(r, key, e, at)
+	u.start(r, key, e, at, 0)
 }
 
 // start starts an instance at the moment's now, or puts it in the place of one
-// that is pending.
-func (u *user) start(r *Rule, key string, trigger *Event, at moment) {
+// that is pending. That a schedule has started one is always told, as nothing
+// else tells of it.
+func (u *user) start(r *Rule, key string, trigger *Event, at moment, reading int64) {
 	if r.Paused && !r.waits() {
 		return
 	}
@@ -139,7 +143,11 @@ func (u *user) start(r *Rule, key string, trigger *Event, at moment) {
 	if pending != nil && !r.Restart {
 		return
 	}
-	in := &instance{rule: r.Name, key: key, trigger: trigger, fresh: true}
+	at.trigger = trigger
+	if pending != nil && !r.waits() && !u.holds(r.When, at) {
+		return // when belongs to the trigger: it was none
+	}
+	in := &instance{rule: r.Name, key: key, trigger: trigger, fresh: at.event != nil, started: at.event != nil}
 	if !u.arrive(in, r, 0, at.now, at) {
 		return
 	}
@@ -149,8 +157,8 @@ func (u *user) start(r *Rule, key string, trigger *Event, at moment) {
 	} else {
 		u.pending = append(u.pending, in)
 	}
-	if u.run.options.Verbose && r.waits() {
-		u.decide(in, "armed", at.now)
+	if (u.run.options.Verbose || r.Schedule != nil) && (!standsAtSend(in, r) || r.Paused) {
+		u.decide(in, "armed", max(at.now, reading))
 	}
 }
 
@@ -164,10 +172,10 @@ func (u *user) sweep(r *Rule, occurrence, reading int64) {
 	if !u.holds(u.run.spec.audience(r.Audience), at) {
 		return
 	}
-	u.started[r.Name] = occurrence
-	trigger := &Event{ID: "schedule/" + stampMilli(occurrence), Type: "schedule", User: u.name, Time: occurrence, Partition: u.partition, Offset: -1}
+	trigger := &Event{ID: "schedule/" + stamp(occurrence), Type: "schedule", User: u.name, Time: occurrence, Partition: u.partition, Offset: -1}
 	at.trigger = trigger
-	u.start(r, "", trigger, at)
+	u.start(r, "", trigger, at, reading)
+	u.started[r.Name] = occurrence
 	u.fireDue(occurrence, reading)
 }
 
