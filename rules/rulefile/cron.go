@@ -18,9 +18,9 @@ var cronFields = [...]struct {
 }{
 	{"minute", regexp.MustCompile(`^(\*|\d{1,2}(-\d{1,2})?)(/\d{1,2})?$`)},
 	{"hour", regexp.MustCompile(`^(\*|\d{1,2}(-\d{1,2})?)(/\d{1,2})?$`)},
-	{"day of month", regexp.MustCompile(`^(\*|\d{1,2}(-\d{1,2})?)(/\d{1,2})?$|^L$|^\d{1,2}W$`)},
+	{"day of month", regexp.MustCompile(`^(\*|\d{1,2}(-\d{1,2})?)(/\d{1,2})?$|^L$|^([1-9]|[12]\d|3[01])W$`)},
 	{"month", regexp.MustCompile(`^(\*|(\d{1,2}|[A-Z]{3})(-(\d{1,2}|[A-Z]{3}))?)(/\d{1,2})?$`)},
-	{"weekday", regexp.MustCompile(`^(\*|(\d|[A-Z]{3})(-(\d|[A-Z]{3}))?)(/\d)?$|^(\d|[A-Z]{3})(#[1-5]|L)$`)},
+	{"weekday", regexp.MustCompile(`^(\*|(\d|[A-Z]{3})(-(\d|[A-Z]{3}))?)(/\d)?$|^([0-6]|[A-Z]{3})(#[1-5]|L)$`)},
 }
 
 // cronEpoch is where the search for the first occurrence begins when an
@@ -35,7 +35,7 @@ func (c *compiler) recurring(n *node, zone *time.Location) func(int64) (int64, b
 	}
 	fields := strings.Fields(strings.ToUpper(text))
 	if len(fields) != len(cronFields) {
-		c.add(n.at, cronForm, "cron: %q has %d fields", text, len(fields))
+		c.add(n.at, cronForm, "cron: %q is not five fields", text)
 		return nil
 	}
 	for i, field := range fields {

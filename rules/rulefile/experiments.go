@@ -144,10 +144,10 @@ func (c *compiler) goal(n *node) *rules.Goal {
 	g := &rules.Goal{}
 	if on := o.get("on"); on != nil {
 		g.On = c.eventTypes(on, "on")
-	} else {
+	} else if o.lacks("on") {
 		c.add(o.at, "add on: with the types of the events that count as a conversion", "the goal has no on")
 	}
-	if !o.has("within") {
+	if o.lacks("within") {
 		c.add(o.at, "add within: with how long after the message a conversion counts, such as 14d", "the goal has no within")
 	}
 	g.Within = c.duration(o.get("within"), "within")

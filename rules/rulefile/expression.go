@@ -150,7 +150,7 @@ func (c *compiler) numberValue(n *node, what string, s *scope) rules.Expr {
 // or attribute without a type of its own carries is read as RFC 3339.
 func (c *compiler) momentValue(n *node, what string, s *scope) rules.Expr {
 	untyped := false
-	value := c.valueOf(n, what, s, "", func(t *types.Type) (string, string) {
+	value := c.valueOf(n, what, s, `a time is written timestamp("2026-11-27T09:00:00Z")`, func(t *types.Type) (string, string) {
 		untyped = t.Kind() == types.DynKind
 		switch t.Kind() {
 		case types.TimestampKind, types.DynKind:

@@ -1,6 +1,9 @@
 package rulefile
 
-import "slices"
+import (
+	"regexp"
+	"slices"
+)
 
 // KeyKind says what is written behind a key.
 type KeyKind string
@@ -70,6 +73,9 @@ func (t KeyTable) names() []string {
 type object struct {
 	at     place
 	values map[string]entry
+	// meant are known keys that an unknown one seems to stand for: it is reported,
+	// and that the known one is missing is not.
+	meant []string
 }
 
 // object checks the keys of a map. It returns false, after reporting why, if
@@ -86,13 +92,23 @@ func (c *compiler) object(n *node, keys KeyTable) (object, bool) {
 		case slices.Contains(names, e.key):
 			o.values[e.key] = e
 		case keys.misplaced[e.key] != "":
+			for _, found := range keyInText.FindAllStringSubmatch(keys.misplaced[e.key], -1) {
+				o.meant = append(o.meant, found[1])
+			}
 			c.add(e.at, keys.misplaced[e.key], "%s has no key %q", keys.What, e.key)
 		default:
+			o.meant = append(o.meant, nearest(e.key, names))
 			c.add(e.at, didYouMean(e.key, names, "keys of "+keys.What), "%s has no key %q", keys.What, e.key)
 		}
 	}
 	return o, true
 }
+
+// keyInText finds the keys that a way out speaks of.
+var keyInText = regexp.MustCompile(`(\w+): `)
+
+// lacks tells whether a key is not given, nor one that was meant to be it.
+func (o object) lacks(key string) bool { return !o.has(key) && !slices.Contains(o.meant, key) }
 
 // wrongKind reports a node that is a map where a list is due, or the like.
 func (c *compiler) wrongKind(n *node, wayOut, what string) {

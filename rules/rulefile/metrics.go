@@ -1,6 +1,7 @@
 package rulefile
 
 import (
+	"slices"
 	"strings"
 
 	"cel.dev/cel-go/common/types"
@@ -8,14 +9,16 @@ import (
 	"github.com/nudged/nudged/rules"
 )
 
-// metricKinds are the kinds by the key that names them. A kind of an expression
-// has its event types in on, the others name them themselves.
-var metricKinds = []struct {
+type metricKind struct {
 	key        string
 	kind       rules.MetricKind
 	expression bool
 	window     bool
-}{
+}
+
+// metricKinds are the kinds by the key that names them. A kind of an expression
+// has its event types in on, the others name them themselves.
+var metricKinds = []metricKind{
 	{"count", rules.Count, false, true},
 	{"sum", rules.Sum, true, true},
 	{"distinct", rules.Distinct, true, true},
@@ -47,6 +50,9 @@ func (c *compiler) metric(name string, at place, n *node) {
 		}
 	}
 	if kind < 0 {
+		if slices.ContainsFunc(metricKinds, func(k metricKind) bool { return slices.Contains(o.meant, k.key) }) {
+			return
+		}
 		c.add(at, "add count: or last: with the types of the events; or sum:, distinct:, first:, value:", "the metric %s has no kind", name)
 		return
 	}

@@ -38,7 +38,7 @@ func (c *compiler) holdout(at place, n *node) {
 	if err := h.Validate(); err != nil {
 		for _, line := range strings.Split(err.Error(), "\n") {
 			message, wayOut := splitWayOut(line)
-			c.add(o.at, wayOut, "%s", message)
+			c.add(o.get("percent").at, wayOut, "%s", message)
 		}
 		return
 	}
@@ -127,15 +127,16 @@ func (c *compiler) profileConsent(n *node, name string) (*rules.Attribute, bool)
 func (c *compiler) policyClass(o object, what string, required bool) string {
 	n := o.get("class")
 	if n == nil {
-		if required {
+		if required && o.lacks("class") {
 			c.add(o.at, "add class: ad", "%s has no class", what)
 		}
 		return ""
 	}
-	word, ok := c.word(n, "class", "classes", classes)
-	if ok && word == "transactional" {
+	if n.kind == scalarNode && n.scalar.text == "transactional" {
 		c.add(n.at, "write class: ad", "transactional messages know no %s", what)
+		return ""
 	}
+	word, _ := c.word(n, "class", "classes", []string{"ad"})
 	return word
 }
 
@@ -148,14 +149,14 @@ func (c *compiler) cap(n *node) {
 	if channel := o.get("channel"); channel != nil {
 		cp.Channel, _ = c.text(channel, "channel")
 	}
-	if most := o.get("max"); most == nil {
+	if most := o.get("max"); most == nil && o.lacks("max") {
 		c.add(o.at, "add max: with how many messages a user may get", "the cap has no max")
-	} else if most.literal.Kind == rules.Int && most.literal.Int() == 0 {
+	} else if most != nil && most.literal.Kind == rules.Int && most.literal.Int() == 0 {
 		c.add(most.at, "to send nothing write paused: true into the rules", "a cap with max 0 lets nothing through")
 	} else {
 		cp.Max, _ = c.whole(most, "max", 1, maxCap)
 	}
-	if !o.has("per") {
+	if o.lacks("per") {
 		c.add(o.at, "add per: with a duration, such as 24h", "the cap has no per")
 	}
 	cp.Per = c.duration(o.get("per"), "per")
@@ -251,7 +252,7 @@ func (c *compiler) consent(n *node) {
 	}
 	i := len(c.set.Policy.Consent)
 	c.set.Policy.Consent = append(c.set.Policy.Consent, rules.Consent{Class: c.policyClass(o, "consent", true)})
-	if !o.has("require") {
+	if o.lacks("require") {
 		c.add(o.at, "add require: with the name of a bool attribute", "the consent has no require")
 	}
 	c.pending = append(c.pending, func() {
@@ -294,7 +295,9 @@ var clockForm = regexp.MustCompile(`^([01]?[0-9]|2[0-3]):([0-5][0-9])$`)
 func (c *compiler) clock(o object, key string) (minutes int, ok bool) {
 	n := o.get(key)
 	if n == nil {
-		c.add(o.at, "add "+key+`: with a time of day, such as "21:00"`, "the quiet hours have no %s", key)
+		if o.lacks(key) {
+			c.add(o.at, "add "+key+`: with a time of day, such as "21:00"`, "the quiet hours have no %s", key)
+		}
 		return 0, false
 	}
 	if n.kind != scalarNode {

@@ -76,7 +76,7 @@ func (c *compiler) starts(r *rules.Rule, o object, owner string) {
 	}
 	if on := o.get("on"); on != nil {
 		r.On = c.eventTypes(on, "on")
-	} else {
+	} else if o.lacks("on") && o.lacks("schedule") {
 		c.add(o.at, `add on: with an event type, a list of them, or "*"; or schedule:`, "%s has no on", owner)
 	}
 	started := &scope{event: true, noTrigger: "here the triggering event is called event"}
@@ -165,7 +165,7 @@ func (c *compiler) program(r *rules.Rule, o object, owner string) {
 		}
 		if send != nil {
 			p.send(send)
-		} else {
+		} else if o.lacks("send") && o.lacks("steps") {
 			c.add(o.at, "add send: {channel: …, class: …, template: …}, or steps:", "%s has no send", owner)
 		}
 	}

@@ -109,7 +109,7 @@ func (p *programCompiler) step(n *node, depth int) {
 		}
 	}
 	if kind == "" {
-		if o.first("then", "else") == "" {
+		if o.first("then", "else") == "" && len(o.meant) == 0 {
 			c.add(o.at, "write send:, wait:, wait_until: or wait_for:", "the step does nothing")
 		}
 		return
@@ -136,13 +136,13 @@ func (p *programCompiler) waitFor(o object, depth int) {
 	if keys, ok := c.object(o.get("wait_for"), waitForKeys); ok {
 		if on := keys.get("on"); on != nil {
 			w.On = c.eventTypes(on, "on")
-		} else {
+		} else if keys.lacks("on") {
 			c.add(keys.at, "add on: with the types of the events", "a wait_for has no on")
 		}
 		if where := keys.get("where"); where != nil {
 			w.Where = c.condition(where, "where", &scope{event: true, trigger: triggerIsKept, noFields: p.fired.noFields, uses: p.uses})
 		}
-		if !keys.has("within") {
+		if keys.lacks("within") {
 			c.add(keys.at, "add within: with how long it waits, such as 3d", "a wait_for has no within")
 		}
 		w.Within = c.duration(keys.get("within"), "within")
