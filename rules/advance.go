@@ -23,7 +23,7 @@ func (sp *stepper) advance(until, fired int64) {
 }
 
 func (sp *stepper) ahead(r *Rule, in *Instance) (pos int, due int64, fire bool) {
-	return r.ahead(in, func(op *Op, m int64) (int64, bool) { return sp.until(r, in, op, m) })
+	return r.ahead(in, func(op *Op, m int64) (int64, bool) { return sp.until(in, op, m) })
 }
 
 // runClock fires what is queued, and what comes of that by until.
@@ -37,7 +37,7 @@ func (sp *stepper) runClock(until, fired int64) {
 		r := sp.set.rules[in.rule]
 		in.Pos, in.Due = q.pos, q.due
 		sp.out.Changed = true
-		sp.look(r, in, in.Due)
+		sp.look(in, in.Due)
 		outcome := sp.fire(r, in, max(in.Due, fired), false)
 		switch sp.goOn(r, in, outcome) {
 		case fires:
@@ -66,10 +66,10 @@ func (sp *stepper) fireByEvent(q queued, e *Event) {
 	in := sp.instance(q.handle)
 	r := sp.set.rules[in.rule]
 	fresh := q.handle < 0
-	silent := q.started && in.Pos == 0 && r.fromEvent
+	silent := q.started && in.Pos == 0 && r.atTrigger
 	sp.env.Event, sp.env.Trigger, sp.env.Now, sp.env.upper, sp.env.started = e, &in.Trigger, in.Due, e.Time, fresh
 	if !q.started {
-		sp.look(r, in, in.Due)
+		sp.look(in, in.Due)
 		sp.env.upper = e.Time
 	}
 	var came arrival

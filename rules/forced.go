@@ -155,7 +155,7 @@ func (sp *stepper) forceOne(d *Decided, begunBy string) {
 		return
 	}
 	in.Pos, in.Due = pos, d.Due
-	sp.look(r, in, in.Due)
+	sp.look(in, in.Due)
 	if sp.force(r, in, d) == ends {
 		sp.end(in)
 	}

@@ -14,11 +14,8 @@ func decidedOf(out *rules.Result) []rules.Decided {
 	var told []rules.Decided
 	for i := range out.Decisions {
 		d := &out.Decisions[i]
-		if d.Verbose {
-			continue
-		}
 		e := rules.Decided{Rule: d.Rule, Instance: d.Instance, Step: d.Step, TriggerID: d.Trigger.ID, Outcome: d.Outcome,
-			Experiment: d.Experiment, Arm: d.Arm, Due: d.Due, At: d.At}
+			Experiment: d.Experiment, Phase: d.Phase, Arm: d.Arm, Due: d.Due, At: d.At, Partition: d.Trigger.Partition}
 		if d.Send != nil {
 			e.Channel, e.Class = d.Send.Channel, d.Send.Class
 		}
@@ -28,14 +25,15 @@ func decidedOf(out *rules.Result) []rules.Decided {
 }
 
 // A replay with the evidence leads to the state that the decisions led to, byte
-// for byte, and emits nothing.
+// for byte, and emits nothing, whether the evidence tells of fires or of all.
 func TestReplayLeadsToTheSameState(t *testing.T) {
 	set := compile(t, everythingRules)
 	rapid.Check(t, func(t *rapid.T) {
 		user := randomUser(t)
 		decided, replayed := &rules.State{}, &rules.State{}
+		verbose := rapid.Bool().Draw(t, "decisions: all")
 		for i, in := range randomInputs(t, set, 80) {
-			out, again := rules.Result{}, rules.Result{Verbose: true}
+			out, again := rules.Result{Verbose: verbose}, rules.Result{Verbose: true}
 			set.Step(decided, user, in, &out)
 			in.Replay, in.Decided = true, decidedOf(&out)
 			if in.Event != nil || len(in.Decided) > 0 {

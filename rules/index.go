@@ -21,8 +21,8 @@ type touch struct {
 
 // ending is a clause that ends instances that stand at pos, or anywhere.
 type ending struct {
-	pos   int // anywhere: -1
-	where Cond
+	pos    int // anywhere: -1
+	unless *Unless
 }
 
 const anywhere = -1
@@ -99,7 +99,7 @@ func (s *Set) indexRules(id func(kind, name string) ID) {
 		if len(r.Program) == 0 {
 			r.Program = r.plainProgram()
 		}
-		r.fromEvent = r.beginsWithSend() && r.Schedule == nil
+		r.atTrigger = r.beginsWithSend() && r.Schedule == nil
 		if r.Schedule != nil {
 			s.scheduled = append(s.scheduled, r)
 			id("type", ScheduleType)
@@ -180,7 +180,7 @@ func (s *Set) planFor(typ string, id ID) *plan {
 		r.eachEnding(func(pos int, u *Unless) {
 			if matches(u.On, typ) {
 				t := p.touch(r.ID)
-				t.ends = append(t.ends, ending{pos, u.Where})
+				t.ends = append(t.ends, ending{pos, u})
 			}
 		})
 		for pos := range r.Program {

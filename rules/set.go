@@ -135,7 +135,7 @@ type Rule struct {
 	// Because names the metrics and attributes that When reads, for decisions.
 	Because []Named
 
-	fromEvent bool // begins with a send: what it reads of "event" is its trigger's
+	atTrigger bool // begins with a send when an event starts it
 }
 
 // Cost is what a rule's messages cost, in the unit of the goal's value; the

@@ -1,9 +1,6 @@
 package rules
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
 // start starts or restarts an instance of the rule if the event matches it.
 // What is to fire at once is put into the queue.
@@ -114,16 +111,4 @@ func (sp *stepper) keep(r *Rule, in *Instance, e *Event) {
 			t.Fields = append(t.Fields, TriggerField{sp.set.fieldIDs[slot], v})
 		}
 	}
-}
-
-// eventOf makes an event of what an instance kept of it.
-func (sp *stepper) eventOf(t *Trigger) *Event {
-	e := &Event{ID: t.ID, Type: t.Type(sp.set), User: sp.user, Time: t.Time,
-		Fields: make([]Value, len(sp.set.fieldIDs)), Partition: t.Partition, Offset: t.Offset}
-	for _, f := range t.Fields {
-		if slot := slices.Index(sp.set.fieldIDs, f.ID); slot >= 0 {
-			e.Fields[slot] = f.Value
-		}
-	}
-	return e
 }

@@ -201,7 +201,7 @@ func (sp *stepper) endsBy(t *touch, in *Instance) bool {
 			continue
 		}
 		sp.env.Trigger = &in.Trigger
-		if sp.ask(c.where) {
+		if sp.ask(c.unless.Where) {
 			return true
 		}
 	}

@@ -29,7 +29,7 @@ func (sp *stepper) enter(r *Rule, in *Instance, pos int, m int64) arrival {
 			in.Due = m + op.Wait
 			return stands
 		}
-		until, ok := sp.until(r, in, op, m)
+		until, ok := sp.until(in, op, m)
 		if !ok {
 			sp.out.Missing++
 			return ends
@@ -44,11 +44,11 @@ func (sp *stepper) enter(r *Rule, in *Instance, pos int, m int64) arrival {
 }
 
 // until evaluates a wait_until that the instance comes to at m.
-func (sp *stepper) until(r *Rule, in *Instance, op *Op, m int64) (int64, bool) {
+func (sp *stepper) until(in *Instance, op *Op, m int64) (int64, bool) {
 	env := sp.env
 	defer func() { sp.env = env }()
 	if !env.started {
-		sp.look(r, in, m)
+		sp.look(in, m)
 	}
 	v, ok := op.Until(&sp.env).As(Time)
 	return v.Int(), ok
@@ -56,12 +56,8 @@ func (sp *stepper) until(r *Rule, in *Instance, op *Op, m int64) (int64, bool) {
 
 // look sets what expressions see of an instance that goes on by itself: no
 // event, its trigger, and whatever is known of the user by then.
-func (sp *stepper) look(r *Rule, in *Instance, now int64) {
+func (sp *stepper) look(in *Instance, now int64) {
 	sp.env.Event, sp.env.Trigger, sp.env.Now, sp.env.upper = nil, &in.Trigger, now, endOfTime
-	if r.fromEvent {
-		// What it reads of the event at hand is the triggering event's.
-		sp.env.Event = sp.eventOf(&in.Trigger)
-	}
 }
 
 // after returns the op that follows where the instance stands when its due time
@@ -211,6 +207,6 @@ func (st *State) runsOut(s *Set, in *Instance) (int64, bool) {
 func (st *State) ahead(s *Set, r *Rule, in *Instance) (pos int, due int64, fire bool) {
 	return r.ahead(in, func(op *Op, m int64) (int64, bool) {
 		sp := stepper{set: s, st: st, env: Env{Set: s, State: st}}
-		return sp.until(r, in, op, m)
+		return sp.until(in, op, m)
 	})
 }
