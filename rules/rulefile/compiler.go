@@ -20,6 +20,7 @@ type compiler struct {
 	experiments map[string]*experimentDecl
 	layers      map[string][]slot
 	rules       map[string]place
+	programs    map[string][]opNode
 	fields      map[string]int // slots of event fields
 	policyAt    place          // zero until there is a policy
 	holdoutAt   place
@@ -58,6 +59,7 @@ func newCompiler(onlyCEL bool) (*compiler, error) {
 		experiments: map[string]*experimentDecl{},
 		layers:      map[string][]slot{},
 		rules:       map[string]place{},
+		programs:    map[string][]opNode{},
 		fields:      map[string]int{},
 		cel:         cel,
 	}, nil

@@ -108,22 +108,12 @@ func Parse(files []File) (*rules.Set, error) {
 	return parse(files, false)
 }
 
-// parse compiles the files; onlyCEL leaves the closures out, so that tests can
-// compare the two back ends.
 func parse(files []File, onlyCEL bool) (*rules.Set, error) {
-	c, err := newCompiler(onlyCEL)
+	c, err := compile(files, onlyCEL)
 	if err != nil {
 		return nil, err
 	}
-	for i, f := range files {
-		text := strings.TrimPrefix(string(f.Text), "\ufeff")
-		text = strings.ReplaceAll(text, "\r\n", "\n")
-		src := newSource(f.Name, i, text)
-		if root := parseYAML(src, text, &c.problems); root != nil {
-			c.file(root)
-		}
-	}
-	return c.finish(version(files))
+	return c.Set, nil
 }
 
 // version is the SHA-256 over base name, NUL, text, NUL of each file.

@@ -159,7 +159,7 @@ func (c *compiler) program(r *rules.Rule, o object, owner string) {
 		}
 	default:
 		if wait != nil {
-			p.add(rules.Op{Kind: rules.OpWait, Wait: c.duration(wait, "wait")})
+			p.add(rules.Op{Kind: rules.OpWait, Wait: c.duration(wait, "wait")}, wait)
 		} else if until != nil {
 			p.until(until)
 		}
@@ -170,6 +170,7 @@ func (c *compiler) program(r *rules.Rule, o object, owner string) {
 		}
 	}
 	r.Program = p.finish()
+	c.programs[r.Name] = p.text
 	if steps == nil && send != nil {
 		r.Waits = wait != nil
 		if r.Waits {

@@ -153,7 +153,14 @@ func attributeVariable(a *rules.Attribute) *variable {
 	}
 	return &variable{
 		name: "user." + a.Name, typ: typ, slot: -1,
-		read: func(e *rules.Env) rules.Value { return e.Attribute(a) },
+		read: func(e *rules.Env) rules.Value {
+			v := e.Attribute(a)
+			if v.Kind != a.Kind {
+				// It was kept when the attribute had another type.
+				v, _ = v.As(a.Kind)
+			}
+			return v
+		},
 	}
 }
 

@@ -13,8 +13,9 @@ const (
 type programCompiler struct {
 	c    *compiler
 	ops  []rules.Op
-	next int    // number of the next send
-	uses *usage // what the instances keep of their trigger
+	text []opNode // what each op says
+	next int      // number of the next send
+	uses *usage   // what the instances keep of their trigger
 	// first is what a wait_until can see where the rule begins with it, fired what
 	// every later expression can see.
 	first, fired *scope
@@ -22,11 +23,18 @@ type programCompiler struct {
 	ends []func(op int)
 }
 
+// opNode is what an op says in the file.
+type opNode struct {
+	value *node // behind send, wait, wait_until or wait_for
+	step  *node // the step that it stands in, nil of a rule without steps
+}
+
 // add appends an op that is reached from what came before, and returns its
 // index.
-func (p *programCompiler) add(op rules.Op) int {
+func (p *programCompiler) add(op rules.Op, text *node) int {
 	i := len(p.ops)
 	p.ops = append(p.ops, op)
+	p.text = append(p.text, opNode{value: text})
 	for _, end := range p.ends {
 		end(i)
 	}
@@ -49,7 +57,7 @@ func (p *programCompiler) finish() []rules.Op {
 // send appends a send op.
 func (p *programCompiler) send(n *node) {
 	s := p.c.send(n, p.fired)
-	p.add(rules.Op{Kind: rules.OpSend, Send: &s, Step: p.next})
+	p.add(rules.Op{Kind: rules.OpSend, Send: &s, Step: p.next}, n)
 	p.next++
 }
 
@@ -63,7 +71,7 @@ func (p *programCompiler) until(n *node) {
 	if until == nil {
 		until = func(*rules.Env) rules.Value { return rules.Value{} }
 	}
-	p.add(rules.Op{Kind: rules.OpWait, Until: until})
+	p.add(rules.Op{Kind: rules.OpWait, Until: until}, n)
 }
 
 // steps appends a list of steps.
@@ -119,12 +127,13 @@ func (p *programCompiler) step(n *node, depth int) {
 	case "send":
 		p.send(o.get(kind))
 	case "wait":
-		p.add(rules.Op{Kind: rules.OpWait, Wait: c.duration(o.get(kind), kind)})
+		p.add(rules.Op{Kind: rules.OpWait, Wait: c.duration(o.get(kind), kind)}, o.get(kind))
 	case "wait_until":
 		p.until(o.get(kind))
 	case "wait_for":
 		p.waitFor(o, depth)
 	}
+	p.text[at].step = n
 	p.ops[at].Unless = c.unlessOf(o, p.uses, p.fired.noFields)
 }
 
@@ -147,7 +156,7 @@ func (p *programCompiler) waitFor(o object, depth int) {
 		}
 		w.Within = c.duration(keys.get("within"), "within")
 	}
-	p.add(rules.Op{Kind: rules.OpWaitFor, For: w})
+	p.add(rules.Op{Kind: rules.OpWaitFor, For: w}, o.get("wait_for"))
 	var open []func(int)
 	for _, branch := range []struct {
 		key  string
