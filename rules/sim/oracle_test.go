@@ -154,6 +154,7 @@ func TestWallClockAgainstNaive(t *testing.T) {
 		o.Wall, o.Partitions = true, 1
 		engine, oracle := newSteps(drawn(t, d, o), true, o.Verbose), naive.New(d.Spec, o)
 		engine.stored = rapid.Bool().Draw(t, "stored")
+		edited := d
 		var did []string
 		events := draw.Events(t, d.Start, 40)
 		for _, e := range events {
@@ -172,7 +173,7 @@ func TestWallClockAgainstNaive(t *testing.T) {
 					}
 				}
 			case 5:
-				edited := draw.Edit(t, d)
+				edited = draw.Edit(t, edited)
 				engine.set = drawn(t, edited, o).WithNames(engine.set.Names())
 				oracle.Edit(edited.Spec)
 				did = append(did, "  - edit:\n"+edited.String())

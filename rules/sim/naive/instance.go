@@ -17,6 +17,7 @@ type instance struct {
 	arm     string
 	fresh   bool // the event at hand has started it or led it on
 	started bool // the event at hand has started it
+	fires   bool // at once, and has not waited yet
 }
 
 // arrive brings the instance to an op at moment m, and says whether it goes on.
@@ -120,6 +121,8 @@ func (u *user) settleAll(t int64) {
 	}
 }
 
+func (u *user) stands(in *instance) bool { return slices.Contains(u.pending, in) }
+
 func (u *user) end(in *instance) {
 	u.pending = slices.DeleteFunc(u.pending, func(p *instance) bool { return p == in })
 }
@@ -133,8 +136,13 @@ func (u *user) fireDue(until, reading int64) {
 			u.decide(in, "rule_removed", max(in.due, reading))
 		}
 	}
+	u.fireOf(until, reading, func(*instance) bool { return true })
+}
+
+// fireOf is fireDue of some instances.
+func (u *user) fireOf(until, reading int64, of func(*instance) bool) {
 	for {
-		in, due := u.first(until, func(*instance) bool { return true })
+		in, due := u.first(until, of)
 		if in == nil {
 			return
 		}

@@ -89,8 +89,9 @@ func (r *Run) Clock(until, reading int64) {
 // Sweep starts the scheduled rule, whose occurrence is at the time given, for
 // one user on the wall clock, which reads reading.
 func (r *Run) Sweep(user, rule string, occurrence, reading int64) {
-	if u := r.partitions[PartitionOf(user, len(r.partitions))].users[user]; u != nil {
-		u.sweep(r.spec.rule(rule), occurrence, reading)
+	u, scheduled := r.partitions[PartitionOf(user, len(r.partitions))].users[user], r.spec.rule(rule)
+	if u != nil && scheduled != nil {
+		u.sweep(scheduled, occurrence, reading)
 	}
 }
 

@@ -29,6 +29,12 @@ func (u *user) take(e *Event) {
 			asked.event = nil // it is not what the run is about
 		}
 		u.fire(in, e.Time, asked)
+		if next, ok := u.decides(in); in.fires && u.stands(in) && !(ok && next <= e.Time) {
+			// It takes its place in the line when it begins to wait.
+			in.fires = false
+			u.end(in)
+			u.pending = append(u.pending, in)
+		}
 	}
 	for _, in := range u.pending {
 		in.fresh, in.started = false, false
@@ -128,11 +134,11 @@ func (u *user) trigger(r *Rule, e *Event, at moment) {
 }
 
 // start starts an instance at the moment's now, or puts it in the place of one
-// that is pending. That a schedule has started one is always told, as nothing
-// else tells of it.
-func (u *user) start(r *Rule, key string, trigger *Event, at moment, reading int64) {
+// that is pending, and says whether it did. That a schedule has started one is
+// always told, as nothing else tells of it.
+func (u *user) start(r *Rule, key string, trigger *Event, at moment, reading int64) bool {
 	if r.Paused && !r.waits() {
-		return
+		return false
 	}
 	var pending *instance
 	for _, in := range u.pending {
@@ -141,29 +147,31 @@ func (u *user) start(r *Rule, key string, trigger *Event, at moment, reading int
 		}
 	}
 	if pending != nil && !r.Restart {
-		return
+		return false
 	}
 	at.trigger = trigger
 	if pending != nil && !r.waits() && !u.holds(r.When, at) {
-		return // when belongs to the trigger: it was none
+		return false // when belongs to the trigger: it was none
 	}
 	in := &instance{rule: r.Name, key: key, trigger: trigger, fresh: at.event != nil, started: at.event != nil}
 	if !u.arrive(in, r, 0, at.now, at) {
-		return
+		return false
 	}
 	if pending != nil {
 		*pending = *in
 		in = pending
 	} else {
+		in.fires = standsAtSend(in, r)
 		u.pending = append(u.pending, in)
 	}
 	if (u.run.options.Verbose || r.Schedule != nil) && (!standsAtSend(in, r) || r.Paused) {
 		u.decide(in, "armed", max(at.now, reading))
 	}
+	return true
 }
 
 // sweep starts a scheduled rule at its occurrence, if the user is in the
-// audience, and fires what is due then.
+// audience, and fires what comes of that at once; nothing else.
 func (u *user) sweep(r *Rule, occurrence, reading int64) {
 	if last, ok := u.started[r.Name]; ok && last >= occurrence {
 		return
@@ -174,9 +182,11 @@ func (u *user) sweep(r *Rule, occurrence, reading int64) {
 	}
 	trigger := &Event{ID: "schedule/" + stamp(occurrence), Type: "schedule", User: u.name, Time: occurrence, Partition: u.partition, Offset: -1}
 	at.trigger = trigger
-	u.start(r, "", trigger, at, reading)
+	if !u.start(r, "", trigger, at, reading) {
+		return
+	}
 	u.started[r.Name] = occurrence
-	u.fireDue(occurrence, reading)
+	u.fireOf(occurrence, reading, func(in *instance) bool { return in.trigger == trigger })
 }
 
 // audience is the condition of a named audience, or the condition written in its

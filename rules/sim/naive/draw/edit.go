@@ -9,8 +9,8 @@ import (
 )
 
 // Edit draws an edit of the rules: they are paused or not, taken out, cut short
-// or given other conditions and messages. Attributes, metrics, experiments and
-// what starts the rules stay.
+// or given other conditions and priorities. What has to be remembered for stays:
+// attributes, metrics, experiments, caps, cooldowns.
 func Edit(t *rapid.T, of Drawn) Drawn {
 	d := &drawer{t: t, start: of.Start}
 	spec := *of.Spec
@@ -28,7 +28,6 @@ func Edit(t *rapid.T, of Drawn) Drawn {
 			}
 		case 3:
 			r.When = nil
-			r.Cooldown = d.maybe("cooldown")
 			r.Priority = d.upTo(2, "priority")
 		case 4:
 			if n := len(r.Steps); n > 1 {
