@@ -85,8 +85,7 @@ func (sp *stepper) fireByEvent(q queued, e *Event) {
 	case came == ends && !fresh:
 		sp.end(in)
 	case came == stands && fresh:
-		sp.keep(r, in, e)
-		sp.st.instances = append(sp.st.instances, *in)
+		sp.fresh[^q.handle].stays = true
 	}
 }
 

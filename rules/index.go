@@ -1,10 +1,6 @@
 package rules
 
-import (
-	"cmp"
-	"fmt"
-	"slices"
-)
+import "fmt"
 
 // plan is what an event of one type touches.
 type plan struct {
@@ -110,8 +106,6 @@ func (s *Set) indexRules(id func(kind, name string) ID) {
 		}
 		s.looksAhead = s.looksAhead || r.Paused || !r.isPlain()
 	}
-	// Where two occur at the same time, a cap may leave room for one.
-	slices.SortStableFunc(s.scheduled, func(a, b *Rule) int { return cmp.Compare(b.Priority, a.Priority) })
 }
 
 // narrowing returns the id of what a cap narrows to, 0 if it does not.

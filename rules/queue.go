@@ -22,7 +22,7 @@ func freshHandle(i int) int { return ^i }
 
 func (sp *stepper) instance(handle int) *Instance {
 	if handle < 0 {
-		return &sp.fresh[^handle]
+		return &sp.fresh[^handle].Instance
 	}
 	return &sp.st.instances[handle]
 }

@@ -1,6 +1,8 @@
 package rules
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 
 	"github.com/nudged/nudged/rules/eventtime"
@@ -17,12 +19,13 @@ const schedulePrefix = ScheduleType + "/"
 // nothing.
 const SweepMemory = 30 * 24 * 3_600_000
 
-// Scheduled lists the rules that are started by a schedule: those of a higher
-// priority first, then in the order of the file.
+// Scheduled lists the rules that are started by a schedule, in the order of the
+// file.
 func (s *Set) Scheduled() []*Rule { return s.scheduled }
 
 // NextSchedule returns the next occurrence of any schedule after t, with the
-// rules that occur then in the order of Scheduled; false if there is none.
+// rules that occur then, by priority and then in the order of the file; false if
+// there is none.
 func (s *Set) NextSchedule(t int64) (occurring []*Rule, at int64, ok bool) {
 	for _, r := range s.scheduled {
 		switch next, any := r.Schedule.Next(t); {
@@ -33,6 +36,7 @@ func (s *Set) NextSchedule(t int64) (occurring []*Rule, at int64, ok bool) {
 			occurring = append(occurring, r)
 		}
 	}
+	slices.SortStableFunc(occurring, func(a, b *Rule) int { return cmp.Compare(b.Priority, a.Priority) })
 	return occurring, at, ok
 }
 

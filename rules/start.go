@@ -1,6 +1,9 @@
 package rules
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // start starts or restarts an instance of the rule if the event matches it.
 // What is to fire at once is put into the queue.
@@ -25,9 +28,8 @@ func (sp *stepper) start(r *Rule, p *plan, e *Event) {
 		sp.out.Refused++
 		return
 	}
-	// Begun among the fresh ones: most are not kept, and cost nothing then.
-	sp.fresh = append(sp.fresh, Instance{rule: r.ID, Key: key, Trigger: sp.triggerOf(p, e)})
-	in := &sp.fresh[len(sp.fresh)-1]
+	sp.fresh = append(sp.fresh, fresh{Instance: Instance{rule: r.ID, Key: key, Trigger: sp.triggerOf(p, e)}, place: len(sp.st.instances)})
+	in := &sp.fresh[len(sp.fresh)-1].Instance
 	arrived := sp.begin(r, in, pending >= 0, e.Time)
 	if arrived == fires && !r.Paused && pending < 0 {
 		sp.push(r, in, freshHandle(len(sp.fresh)-1), true)
@@ -97,6 +99,21 @@ func (sp *stepper) triggerOf(p *plan, e *Event) Trigger {
 		t.typ = e.Type
 	}
 	return t
+}
+
+// keepFresh puts what has fired and stays among the pending instances, where it
+// was started.
+func (sp *stepper) keepFresh(e *Event) {
+	kept := 0
+	for i := range sp.fresh {
+		f := &sp.fresh[i]
+		if !f.stays {
+			continue
+		}
+		sp.keep(sp.set.rules[f.rule], &f.Instance, e)
+		sp.st.instances = slices.Insert(sp.st.instances, f.place+kept, f.Instance)
+		kept++
+	}
 }
 
 // keep gives the instance what its rule reads of the triggering event, and makes

@@ -17,10 +17,18 @@ type stepper struct {
 	ended   bool // some instances are over
 
 	queue   []queued
-	fresh   []Instance // started by the event at hand, not kept yet
+	fresh   []fresh
 	firing  firing
 	decided []Decided
 	done    []bool // which of decided have been done again
+}
+
+// fresh is an instance started by the event at hand that fires at once. Most are
+// not kept, and cost nothing then.
+type fresh struct {
+	Instance
+	place int // among the pending ones, if it stays
+	stays bool
 }
 
 // Step takes one input of a user in: it changes st and adds to out. It is a
@@ -98,6 +106,7 @@ func (sp *stepper) apply(e *Event, decided []Decided) {
 	if sp.replay {
 		sp.forceRest()
 	}
+	sp.keepFresh(e)
 }
 
 // takeIn enters the event into attributes and metrics.

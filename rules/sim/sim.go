@@ -9,7 +9,8 @@
 // An occurrence of a schedule is due like a timer: when a partition's clock
 // passes it, the scheduled rules are started for every user of the partition, in
 // the order of their ids. At the same millisecond, timers that are due come
-// first, then the schedules by priority and the order of the file, then the event.
+// first, then the schedules by priority and in the order of the file, then the
+// event.
 package sim
 
 import (

@@ -17,7 +17,6 @@ type instance struct {
 	arm     string
 	fresh   bool // the event at hand has started it or led it on
 	started bool // the event at hand has started it
-	fires   bool // at once, and has not waited yet
 }
 
 // arrive brings the instance to an op at moment m, and says whether it goes on.
@@ -120,8 +119,6 @@ func (u *user) settleAll(t int64) {
 		}
 	}
 }
-
-func (u *user) stands(in *instance) bool { return slices.Contains(u.pending, in) }
 
 func (u *user) end(in *instance) {
 	u.pending = slices.DeleteFunc(u.pending, func(p *instance) bool { return p == in })

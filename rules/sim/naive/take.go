@@ -29,12 +29,6 @@ func (u *user) take(e *Event) {
 			asked.event = nil // it is not what the run is about
 		}
 		u.fire(in, e.Time, asked)
-		if next, ok := u.decides(in); in.fires && u.stands(in) && !(ok && next <= e.Time) {
-			// It takes its place in the line when it begins to wait.
-			in.fires = false
-			u.end(in)
-			u.pending = append(u.pending, in)
-		}
 	}
 	for _, in := range u.pending {
 		in.fresh, in.started = false, false
@@ -161,7 +155,6 @@ func (u *user) start(r *Rule, key string, trigger *Event, at moment, reading int
 		*pending = *in
 		in = pending
 	} else {
-		in.fires = standsAtSend(in, r)
 		u.pending = append(u.pending, in)
 	}
 	if (u.run.options.Verbose || r.Schedule != nil) && (!standsAtSend(in, r) || r.Paused) {
