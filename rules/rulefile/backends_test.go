@@ -48,8 +48,7 @@ rules:
 
 // exprGen draws the text of expressions.
 type exprGen struct {
-	t       *rapid.T
-	trigger bool // trigger.* is what an instance kept, else the event at hand
+	t *rapid.T
 }
 
 func (g exprGen) pick(label string, options ...string) string {

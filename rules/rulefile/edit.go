@@ -264,7 +264,7 @@ func (c *comparison) policy() {
 	}
 	p := pair{declaration{node: orEmpty(old)}, declaration{node: orEmpty(now), at: at}}
 	for _, part := range []struct{ key, effect string }{
-		{"caps", "asked of every message from now on; a new cap does not know of what was sent before it"},
+		{"caps", "asked of every message from now on; a new or longer cap may not know of all that was sent before it"},
 		{"quiet_hours", "asked of every message from now on; one that was put off is asked anew when the old hours end"},
 		{"consent", "asked of every message from now on, also of pending instances"},
 		{"profile", "its caps, quiet hours, consent and label hold for every message from now on"},

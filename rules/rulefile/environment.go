@@ -144,7 +144,7 @@ func (costEstimator) EstimateSize(cost.AstNode) *cost.SizeEstimate { return nil 
 func (costEstimator) EstimateCallCost(_, overload string, _ *cost.AstNode, args []cost.AstNode) *cost.CallEstimate {
 	if overload == inListOverload && len(args) == 2 {
 		if size := args[1].ComputedSize(); size != nil {
-			return cost.NewCallEstimate(cost.CostEstimate{Min: 1, Max: max(size.Max, 1)}, nil)
+			return cost.NewCallEstimate(cost.Estimate{Min: 1, Max: max(size.Max, 1)}, nil)
 		}
 	}
 	return nil

@@ -51,9 +51,13 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(cartRules))
 	f.Add([]byte(benchRules))
 	f.Add([]byte(languageRules))
-	seeds, err := filepath.Glob("testdata/errors/*.yaml")
-	if err != nil {
-		f.Fatal(err)
+	var seeds []string
+	for _, pattern := range []string{"testdata/errors/*.yaml", "testdata/edits/*/*.yaml"} {
+		paths, err := filepath.Glob(pattern)
+		if err != nil || len(paths) == 0 {
+			f.Fatalf("%s: %v", pattern, err)
+		}
+		seeds = append(seeds, paths...)
 	}
 	for _, path := range seeds {
 		text, err := os.ReadFile(path)
@@ -63,11 +67,11 @@ func FuzzParse(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		set, err := Parse([]File{{"fuzz.yaml", text}})
+		compiled, err := Compile([]File{{"fuzz.yaml", text}})
 		if err != nil {
 			var list *ErrorList
-			if set != nil || !errors.As(err, &list) || len(list.Problems()) == 0 || err.Error() == "" {
-				t.Fatalf("got %v and the error %v, expected an *ErrorList alone", set, err)
+			if compiled != nil || !errors.As(err, &list) || len(list.Problems()) == 0 || err.Error() == "" {
+				t.Fatalf("got %v and the error %v, expected an *ErrorList alone", compiled, err)
 			}
 			for _, p := range list.Problems() {
 				if p.Message == "" || p.WayOut == "" || p.Column < 0 {
@@ -75,6 +79,10 @@ func FuzzParse(f *testing.F) {
 				}
 			}
 			return
+		}
+		set := compiled.Set
+		if changes := Compare(compiled, compiled); len(changes) != 0 {
+			t.Errorf("a set differs from itself: %v", changes)
 		}
 		types := []string{"a"}
 		for _, r := range set.Rules {
