@@ -1,7 +1,10 @@
 package naive
 
 import (
+	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -78,4 +81,40 @@ func (d *Decision) String() string {
 		fmt.Fprintf(&b, " worth %s again %t", d.Worth, d.Again)
 	}
 	return b.String() + " id " + d.CommandID
+}
+
+// JSON is the event as a record of the input topic has it. A double keeps its
+// point, so that it is read as one.
+func (e *Event) JSON() []byte {
+	b := []byte("{")
+	put := func(name, value string) {
+		if len(b) > 1 {
+			b = append(b, ',')
+		}
+		b = append(append(append(b, quoted(name)...), ':'), value...)
+	}
+	put("id", quoted(e.ID))
+	put("type", quoted(e.Type))
+	put("user", quoted(e.User))
+	put("time", quoted(stamp(e.Time)))
+	for _, name := range slices.Sorted(maps.Keys(e.Fields)) {
+		switch v := e.Fields[name]; v.Kind {
+		case Bool, Int:
+			text, _ := v.Key()
+			put(name, text)
+		case Float:
+			put(name, Lit(v).String())
+		case Text:
+			put(name, quoted(v.S))
+		}
+	}
+	return append(b, '}')
+}
+
+func quoted(text string) string {
+	b, err := json.Marshal(text)
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
 }

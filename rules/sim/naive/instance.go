@@ -29,8 +29,8 @@ func (u *user) arrive(in *instance, r *Rule, to int, m int64, at moment) bool {
 	switch s := ops[to].step; {
 	case s.WaitUntil != nil:
 		at.now, at.trigger = m, in.trigger
-		until := u.eval(s.WaitUntil, at)
-		if until.Kind != Time {
+		until, ok := u.eval(s.WaitUntil, at).as(Time)
+		if !ok {
 			return false
 		}
 		if until.N <= m {

@@ -78,12 +78,18 @@ func (r *Run) Advance(t int64) {
 // Clock fires what is due by until in every partition; the wall clock reads
 // reading.
 func (r *Run) Clock(until, reading int64) {
-	for _, p := range r.partitions {
-		for _, u := range p.order {
-			u.fireDue(until, reading)
-		}
-		p.clock = max(p.clock, until)
+	for n := range r.partitions {
+		r.ClockOf(int32(n), until, reading)
 	}
+}
+
+// ClockOf is Clock of one partition.
+func (r *Run) ClockOf(n int32, until, reading int64) {
+	p := r.partitions[n]
+	for _, u := range p.order {
+		u.fireDue(until, reading)
+	}
+	p.clock = max(p.clock, until)
 }
 
 // Sweep starts the scheduled rule, whose occurrence is at the time given, for

@@ -206,6 +206,7 @@ func (d *Decision) fields() map[string]string {
 	if d.Send != nil {
 		f["channel"], f["class"], f["template"] = d.Send.Channel, d.Send.Class, d.Send.Template
 	}
+	f["value"] = "none"
 	if d.Worth.There() {
 		f["value"], _ = d.Worth.Key()
 	}

@@ -76,7 +76,9 @@ func (u *user) convert(e *Event, at moment) {
 			CommandID: commandID(shown.rule, u.name, x.Name+"/"+strconv.Itoa(x.phase()), 0, e.ID),
 		}
 		if g.Value != nil {
-			d.Worth = u.eval(g.Value, at)
+			if worth := u.eval(g.Value, at); worth.Kind == Int || worth.Kind == Float {
+				d.Worth = worth
+			}
 		}
 		u.run.Decisions = append(u.run.Decisions, d)
 		shown.converted = true

@@ -91,6 +91,27 @@ func (d *drawer) moment(s scope) *naive.Expr {
 	return e
 }
 
+// until is the time of a wait_until: a moment, or something without a type of
+// its own that may be the text of one.
+func (d *drawer) until(s scope) *naive.Expr {
+	var texts []*naive.Expr
+	if s.event {
+		texts = append(texts, event("w"), event("i"))
+	}
+	if s.fields {
+		texts = append(texts, naive.Name("trigger", "w"))
+	}
+	for _, m := range d.spec.Metrics {
+		if m.Kind == "value" {
+			texts = append(texts, naive.Name("metric", m.Name))
+		}
+	}
+	if len(texts) > 0 && d.seldom("text of a time") {
+		return rapid.SampledFrom(texts).Draw(d.t, "text of a time")
+	}
+	return d.moment(s)
+}
+
 // value is what a message may carry.
 func (d *drawer) value(s scope) *naive.Expr {
 	switch kind := d.one("value", "number", "text", "bool", "time", "condition"); kind {

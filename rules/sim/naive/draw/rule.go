@@ -48,7 +48,7 @@ func (d *drawer) started(r *naive.Rule) {
 		r.Wait = d.span("wait")
 		r.Send = d.send(fired)
 	case 3:
-		r.WaitUntil = d.moment(here)
+		r.WaitUntil = d.until(here)
 		r.Send = d.send(fired)
 	default:
 		r.Steps = d.steps(here, fired, 2)
@@ -147,7 +147,7 @@ func (d *drawer) steps(first, fired scope, depth int) []naive.Step {
 		case kind <= 4:
 			s.Wait = d.span("wait")
 		case kind == 5:
-			s.WaitUntil = d.moment(here)
+			s.WaitUntil = d.until(here)
 		default:
 			s.For = &naive.Clause{On: d.on("wait_for on")}
 			if d.often("wait_for where") {
