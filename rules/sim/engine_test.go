@@ -104,8 +104,11 @@ type steps struct {
 	set     *rules.Set
 	wall    bool
 	stored  bool // each state is encoded and decoded between two steps
+	forget  bool // states that nothing can need any more are dropped
+	forgot  int
 	offset  int64
 	clock   int64
+	now     int64 // the latest that was heard of
 	states  map[string]*rules.State
 	users   []string // in the order of their first event
 	result  rules.Result
@@ -132,6 +135,10 @@ func (s *steps) step(user string, in rules.Input) {
 			panic(err)
 		}
 	}
+	if s.forget && st.Newest() != 0 && st.Empty(s.set, s.now) {
+		*st = rules.State{}
+		s.forgot++
+	}
 	s.result.Reset()
 	s.set.Step(st, user, in, &s.result)
 	for i := range s.result.Decisions {
@@ -146,6 +153,7 @@ func (s *steps) step(user string, in rules.Input) {
 func (s *steps) Apply(e naive.Event) {
 	e.Offset = s.offset
 	s.offset++
+	s.now = max(s.now, e.Time)
 	ev := forEngine(s.set, e)
 	if !s.set.Reads(ev) {
 		s.unread++
@@ -184,6 +192,7 @@ func (s *steps) NextDue() (int64, bool) {
 }
 
 func (s *steps) Clock(until, reading int64) {
+	s.now = max(s.now, reading)
 	for _, u := range s.users {
 		s.step(u, rules.Input{Until: until, Fired: reading})
 	}

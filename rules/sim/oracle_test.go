@@ -197,6 +197,45 @@ func TestWallClockAgainstNaive(t *testing.T) {
 	outcomes.want(t, "sent", "control", "excluded", "condition", "cooldown", "expired", "cancelled", "rule_removed", "armed", "consent", "quiet_hours", "deferred", "cap", "holdout", "converted")
 }
 
+// Dropping the states that nothing can need any more changes nothing, as long as
+// no event is later, and no id repeated later, than they are kept for.
+func TestForgettingAgainstNaive(t *testing.T) {
+	forgot := 0
+	outcomes := tally{}
+	thoroughly(t, func(t *rapid.T) {
+		d := draw.Rules(t)
+		o := options(t, d)
+		o.Wall, o.Partitions = true, 1
+		engine, oracle := newSteps(drawn(t, d, o), true, o.Verbose), naive.New(d.Spec, o)
+		engine.forget, engine.stored = true, true
+		events := draw.Events(t, d.Start, 25)
+		seen, away := map[string]int64{}, int64(0)
+		for i, e := range events {
+			// Users stay away for days at a time.
+			away += rapid.SampledFrom([]int64{0, 0, 0, 4, 9, 40}).Draw(t, "away") * 24 * 3_600_000
+			e.Time += away
+			if last, ok := seen[e.ID]; ok && e.Time-last > 5*24*3_600_000 {
+				e.ID = fmt.Sprint("again", i)
+			}
+			seen[e.ID] = e.Time
+			engine.Clock(e.Time, e.Time)
+			oracle.Clock(e.Time, e.Time)
+			engine.Apply(e)
+			oracle.Apply(e)
+			events[i] = e
+		}
+		if diff := cmp.Diff(byUser(oracle.Decisions), byUser(engine.decided)); diff != "" {
+			t.Fatalf("decisions (-naive +engine):\n%s\nof\n%s\nunder\n%s", diff, story(events), d)
+		}
+		forgot += engine.forgot
+		outcomes.add(oracle.Decisions)
+	})
+	t.Log(forgot, outcomes)
+	if forgot == 0 {
+		t.Error("no state was dropped")
+	}
+}
+
 // A user's decisions depend on that user's events and on the clock alone: not on
 // how the users' events are mixed and not on partitions.
 func TestUsersAreApart(t *testing.T) {

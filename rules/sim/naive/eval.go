@@ -32,6 +32,11 @@ func (u *user) eval(e *Expr, at moment) Value {
 	case "user":
 		return at.attributes[e.Name]
 	case "metric":
+		for _, a := range u.run.spec.Audiences {
+			if a.Name == e.Name {
+				return u.eval(a.Is, at)
+			}
+		}
 		return u.metric(e.Name, at)
 	case "has":
 		return B(u.eval(e.Of[0], at).There())

@@ -9,7 +9,7 @@ import (
 type Expr struct {
 	// Op is one of
 	//   lit                           the literal Lit
-	//   event trigger user metric now a name
+	//   event trigger user metric now a name; metric is an audience as well
 	//   has                           of one name
 	//   == != < <= > >= && || + -     of two
 	//   ! timestamp                   of one

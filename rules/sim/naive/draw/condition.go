@@ -46,6 +46,11 @@ func (d *drawer) operands(kind string, s scope) []*naive.Expr {
 			list = append(list, naive.Name("user", name))
 		}
 	}
+	if kind == "bool" && s.metrics {
+		for _, a := range d.spec.Audiences {
+			list = append(list, naive.Name("metric", a.Name))
+		}
+	}
 	for _, m := range d.spec.Metrics {
 		of := map[string]string{"count": "number", "sum": "number", "distinct": "number", "first": "time", "last": "time"}[m.Kind]
 		if m.Kind == "value" {

@@ -8,7 +8,9 @@ package draw
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 
 	"pgregory.net/rapid"
 
@@ -68,7 +70,24 @@ func Rules(t *rapid.T) Drawn {
 	for i := range 1 + d.upTo(2, "rules") {
 		d.spec.Rules = append(d.spec.Rules, d.rule("r"+strconv.Itoa(i)))
 	}
+	if rapid.Bool().Draw(t, "only attributes that are read") {
+		d.dropUnread()
+	}
 	return Drawn{d.spec, d.start}
+}
+
+// dropUnread takes out the attributes that nothing reads: of a user without any
+// there may be nothing that has to be known for ever.
+func (d *drawer) dropUnread() {
+	text := d.spec.Text()
+	d.spec.Attributes = slices.DeleteFunc(d.spec.Attributes, func(a naive.Attribute) bool {
+		named := strings.Contains(text, "require: "+a.Name) || strings.Contains(text, "night: "+a.Name) ||
+			strings.Contains(text, "profile: kr") && strings.HasPrefix(a.Name, "ad_")
+		return !named && !strings.Contains(text, "user."+a.Name)
+	})
+	if len(d.spec.Attributes) == 0 {
+		d.spec.Attributes = nil
+	}
 }
 
 func (d *drawer) upTo(n int, label string) int { return rapid.IntRange(0, n).Draw(d.t, label) }
