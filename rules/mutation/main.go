@@ -43,6 +43,13 @@ type trial struct {
 	err       error
 }
 
+func (t *trial) result() string {
+	if t.err != nil {
+		return "**" + strings.ReplaceAll(t.err.Error(), "\n", " ") + "**"
+	}
+	return t.failed
+}
+
 func run(jobs int, only []string) error {
 	root, err := moduleRoot()
 	if err != nil {
@@ -77,6 +84,7 @@ func run(jobs int, only []string) error {
 			room <- struct{}{}
 			defer func() { <-room }()
 			t.failed, t.err = try(root, filepath.Join(temp, fmt.Sprint(i)), t.statement, t.mutation)
+			fmt.Fprintf(os.Stderr, "%s: %s: %s\n", t.statement.id, t.mutation.what, t.result())
 		}()
 	}
 	done.Wait()
@@ -87,12 +95,10 @@ func report(trials []*trial) error {
 	fmt.Println("| | statement | mutation | test that failed |\n| --- | --- | --- | --- |")
 	bad := 0
 	for _, t := range trials {
-		result := t.failed
 		if t.err != nil {
 			bad++
-			result = "**" + strings.ReplaceAll(t.err.Error(), "\n", " ") + "**"
 		}
-		fmt.Printf("| %s | %s | %s | %s |\n", t.statement.id, t.statement.quote, t.mutation.what, result)
+		fmt.Printf("| %s | %s | %s | %s |\n", t.statement.id, t.statement.quote, t.mutation.what, t.result())
 	}
 	fmt.Printf("\n%d mutations of %d statements, %d not caught\n", len(trials), countStatements(trials), bad)
 	if bad > 0 {
@@ -144,7 +150,8 @@ func try(root, temp string, s statement, m mutation) (failed string, err error) 
 
 // test runs the statements' tests, with the overlay if there is one.
 func test(root, overlay string) (out string, err error) {
-	args := []string{"test", "-vet=off", "-count=1", "-run", "^TestStatements$"}
+	// Most of the time goes into linking: without tables for debuggers it is less.
+	args := []string{"test", "-vet=off", "-ldflags=-s -w", "-count=1", "-run", "^TestStatements$"}
 	if overlay != "" {
 		args = append(args, "-overlay", overlay)
 	}
