@@ -13,21 +13,27 @@ import (
 	"github.com/nudged/nudged/rules"
 )
 
-// States of version 1 are read, and go on as they would have then.
-func TestStatesOfVersion1(t *testing.T) {
+// oldState is a state as version 1 stored it, and what it led to then.
+type oldState struct {
+	Name, Rules, State, Then string
+	Hint                     int64
+	Want                     []string
+}
+
+func version1(t testing.TB) (cases []oldState) {
 	text, err := os.ReadFile("testdata/states_v1.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var cases []struct {
-		Name, Rules, State, Then string
-		Hint                     int64
-		Want                     []string
-	}
 	if err := json.Unmarshal(text, &cases); err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range cases {
+	return cases
+}
+
+// States of version 1 are read, and go on as they would have then.
+func TestStatesOfVersion1(t *testing.T) {
+	for _, c := range version1(t) {
 		t.Run(c.Name, func(t *testing.T) {
 			set := compile(t, c.Rules)
 			blob, err := hex.DecodeString(c.State)
@@ -48,6 +54,18 @@ func TestStatesOfVersion1(t *testing.T) {
 			}
 		})
 	}
+}
+
+// statesOfVersion1 are the stored states of testdata.
+func statesOfVersion1(t testing.TB) (states [][]byte) {
+	for _, c := range version1(t) {
+		blob, err := hex.DecodeString(c.State)
+		if err != nil {
+			t.Fatal(err)
+		}
+		states = append(states, blob)
+	}
+	return states
 }
 
 // EmptyFrom names the time from which on nothing of a state is needed.

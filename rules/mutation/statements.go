@@ -169,7 +169,7 @@ var statements = []statement{
 		one("later ones say nothing of it", "rules/exposure.go", "Again:       seen.converted,", ""),
 		one("control is not exposed", "rules/fire.go", "return o == Sent || o == ControlArm || o == HeldOut", "return o == Sent || o == HeldOut"),
 		one("the held out are not exposed", "rules/fire.go", "return o == Sent || o == ControlArm || o == HeldOut", "return o == Sent || o == ControlArm"),
-		one("before unless", "rules/step.go", "if len(p.goals) > 0 && len(sp.st.exposures) > 0 && !sp.replay {\n\t\tsp.convert(p, e)\n\t}\n\tfor _, r := range p.rules {\n\t\tsp.start(r, p, e)\n\t}\n", "for _, r := range p.rules {\n\t\tsp.start(r, p, e)\n\t}\n\tfor {\n\t\tq, ok := sp.next()\n\t\tif !ok {\n\t\t\tbreak\n\t\t}\n\t\tsp.fireByEvent(q, e)\n\t}\n\tif len(p.goals) > 0 && len(sp.st.exposures) > 0 && !sp.replay {\n\t\tsp.convert(p, e)\n\t}\n"),
+		one("after what the event starts and fires", "rules/step.go", "if len(p.goals) > 0 && len(sp.st.exposures) > 0 && anew {\n\t\tsp.convert(p, e)\n\t}\n\tfor _, r := range p.rules {\n\t\tsp.start(r, p, e)\n\t}\n", "for _, r := range p.rules {\n\t\tsp.start(r, p, e)\n\t}\n\tfor {\n\t\tq, ok := sp.next()\n\t\tif !ok {\n\t\t\tbreak\n\t\t}\n\t\tsp.fireByEvent(q, e)\n\t}\n\tif len(p.goals) > 0 && len(sp.st.exposures) > 0 && anew {\n\t\tsp.convert(p, e)\n\t}\n"),
 	}},
 	{id: "clock_writes", quote: "A firing driven by the clock always writes a decision.", mutations: []mutation{
 		one("a false condition is passed over", "rules/advance.go", "sp.fire(r, in, max(in.Due, fired), false)", "sp.fire(r, in, max(in.Due, fired), true)"),

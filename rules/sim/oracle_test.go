@@ -10,8 +10,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"pgregory.net/rapid"
 
-	"github.com/nudged/nudged/internal/decode"
-	"github.com/nudged/nudged/internal/input"
 	"github.com/nudged/nudged/rules"
 	"github.com/nudged/nudged/rules/sim"
 	"github.com/nudged/nudged/rules/sim/naive"
@@ -315,29 +313,6 @@ func TestNaivePartitions(t *testing.T) {
 		user, n := rapid.StringN(0, 40, 300).Draw(t, "user"), rapid.IntRange(1, 200).Draw(t, "partitions")
 		if got, want := naive.PartitionOf(user, n), sim.New(&rules.Set{}, n, false, nil).PartitionOf(user); got != want {
 			t.Fatalf("partition %d, the simulation says %d", got, want)
-		}
-	})
-}
-
-// As JSON, an event is read as the one that was drawn.
-func TestDrawnEventsAsJSON(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		d := draw.Rules(t)
-		set := drawn(t, d, naive.Options{})
-		decoder := decode.New(set, input.Mapping{})
-		for _, e := range draw.Events(t, d.Start, 10) {
-			got, want := &rules.Event{}, forEngine(set, e)
-			if err := decoder.Decode(got, e.JSON()); err != nil {
-				t.Fatalf("%v: %s", err, e.JSON())
-			}
-			if got.ID != want.ID || got.Type != want.Type || got.User != want.User || got.Time != want.Time {
-				t.Fatalf("%s is read as %+v", e.JSON(), got)
-			}
-			for i := range set.Fields {
-				if got.Field(i) != want.Field(i) {
-					t.Fatalf("%s: %s is read as %v, want %v", e.JSON(), set.Fields[i], got.Field(i), want.Field(i))
-				}
-			}
 		}
 	})
 }
