@@ -9,6 +9,7 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 
+	"github.com/nudged/nudged/rules"
 	"github.com/nudged/nudged/sinks"
 )
 
@@ -121,9 +122,7 @@ func (p *Partition) indexArmed(b *Batch) error {
 // retry repeats a call to the store until there is an answer. The call is
 // repeated as it is: its outcome may be that it was carried out.
 func (p *Partition) retry(ctx context.Context, what string, call func() error) error {
-	wait := backoff.NewExponentialBackOff()
-	wait.InitialInterval = 20 * time.Millisecond
-	wait.MaxInterval = 2 * time.Second
+	wait := retryWaits()
 	for {
 		err := call()
 		switch {
@@ -142,6 +141,33 @@ func (p *Partition) retry(ctx context.Context, what string, call func() error) e
 		case <-time.After(wait.NextBackOff()):
 		}
 	}
+}
+
+// decodeRecord decodes a record, again and again while the decoder says that it
+// may do better the next time. Only ctx ends that.
+func (p *Partition) decodeRecord(ctx context.Context, ev *rules.Event, rec *Record) error {
+	wait := retryWaits()
+	for {
+		err := p.recs.DecodeRecord(ctx, ev, rec.Value, rec.Headers)
+		var passing interface{ Temporary() bool }
+		if err == nil || !errors.As(err, &passing) || !passing.Temporary() || ctx.Err() != nil {
+			return err
+		}
+		if p.cfg.trouble != nil {
+			p.cfg.trouble(p.input, "decode", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait.NextBackOff()):
+		}
+	}
+}
+
+func retryWaits() *backoff.ExponentialBackOff {
+	wait := backoff.NewExponentialBackOff()
+	wait.InitialInterval = 20 * time.Millisecond
+	wait.MaxInterval = 2 * time.Second
+	return wait
 }
 
 // publishing is the side of a partition that the publisher sees. It is shared

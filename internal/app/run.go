@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/nudged/nudged/internal/config"
-	"github.com/nudged/nudged/internal/decode"
 	"github.com/nudged/nudged/processor"
 	"github.com/nudged/nudged/processor/kafka"
 	"github.com/nudged/nudged/processor/redis"
@@ -43,6 +42,10 @@ type Daemon struct {
 func (d *Daemon) Run(ctx context.Context) error {
 	c := &d.Config
 	set, err := rulefile.Load(c.Rules)
+	if err != nil {
+		return err
+	}
+	newDecoder, err := decoders(set, c.Input)
 	if err != nil {
 		return err
 	}
@@ -97,7 +100,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	pr := processor.New(processor.Config{
 		Settings: processor.Settings{
 			Group: c.Kafka.Group, Claimer: randomHex(4), Set: set,
-			NewDecoder: func() processor.Decoder { return decode.New(set, c.Input) },
+			NewDecoder: newDecoder,
 			Store:      store,
 			Layout: sinkkafka.Layout{
 				Sends: c.Kafka.Topics.Sends, Decisions: c.Kafka.Topics.Decisions, DeadLetters: c.Kafka.Topics.DeadLetters,

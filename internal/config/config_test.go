@@ -97,7 +97,7 @@ clock: lunar
 stop_at_end: true
 decisions: some
 sinks: [{}]
-input: {format: segment}
+input: {format: avro}
 `), env(map[string]string{"NUDGED_REDIS_DB": "three", "NUDGED_COMMIT_INTERVAL": "5 parsecs"}))
 	if err == nil {
 		t.Fatal("no error")
@@ -105,7 +105,7 @@ input: {format: segment}
 	for _, want := range []string{
 		"kafka.brokers[0]", "kafka.group", `"a" is used twice`, `"b c" is not a name`, "transaction_timeout: 10s must be below",
 		"redis.addrs: is empty", "redis.master", `clock: "lunar"`, "stop_at_end: needs clock: event", `decisions: "some"`,
-		"sinks[0]", "segment", "NUDGED_REDIS_DB", "NUDGED_COMMIT_INTERVAL",
+		"sinks[0]", `"avro"`, "NUDGED_REDIS_DB", "NUDGED_COMMIT_INTERVAL",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the error does not mention %q:\n%v", want, err)
