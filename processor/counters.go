@@ -15,6 +15,7 @@ type Counters struct {
 	PulledBack   atomic.Int64 // event times ahead of max_ahead
 	Missing      atomic.Int64 // expressions that read what is not there
 	Mismatches   atomic.Int64 // attribute values of a wrong type
+	Refused      atomic.Int64 // instances not started: the user has too many pending
 	Fired        atomic.Int64 // looks at users by timers
 	Decisions    atomic.Int64
 	Sent         atomic.Int64
@@ -29,8 +30,8 @@ type Counters struct {
 
 // tally counts within one batch without atomics.
 type tally struct {
-	events, unread, duplicates, deadLetters, pulledBack, missing, mismatches, fired int64
-	decisions, sent, batches, written                                               int64
+	events, unread, duplicates, deadLetters, pulledBack, missing, mismatches, refused, fired int64
+	decisions, sent, batches, written                                                        int64
 }
 
 func (t *tally) decided(o rules.Outcome) {
@@ -48,6 +49,7 @@ func (t *tally) addTo(c *Counters) {
 	c.PulledBack.Add(t.pulledBack)
 	c.Missing.Add(t.missing)
 	c.Mismatches.Add(t.mismatches)
+	c.Refused.Add(t.refused)
 	c.Fired.Add(t.fired)
 	c.Decisions.Add(t.decisions)
 	c.Sent.Add(t.sent)

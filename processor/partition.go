@@ -267,7 +267,7 @@ func (p *Partition) applyEvent(ctx context.Context, ev *rules.Event) error {
 	if err != nil {
 		return err
 	}
-	before, _ := st.NextDue()
+	before, _ := st.NextDue(p.set)
 	p.result.Reset()
 	p.set.Step(st, ev.User, rules.Input{Event: ev}, &p.result)
 	changed := p.take(ByEvent, ev.Offset, p.clock)
@@ -289,6 +289,7 @@ func (p *Partition) take(cause Cause, position, clock int64) bool {
 	}
 	p.count.missing += int64(r.Missing)
 	p.count.mismatches += int64(r.Mismatches)
+	p.count.refused += int64(r.Refused)
 	for i := range r.Decisions {
 		d := &r.Decisions[i]
 		p.count.decided(d.Outcome)

@@ -105,8 +105,14 @@ func play(t testing.TB, set *rules.Set, script string, verbose bool) played {
 
 func playOnce(t testing.TB, set *rules.Set, script string, verbose, store bool) played {
 	t.Helper()
-	p := played{state: &rules.State{}}
-	p.lines = []string{}
+	p := played{state: &rules.State{}, lines: []string{}}
+	p.play(t, set, script, verbose, store)
+	return p
+}
+
+// play plays a script on from where the state is.
+func (p *played) play(t testing.TB, set *rules.Set, script string, verbose, store bool) {
+	t.Helper()
 	clock, byHand := int64(0), false
 	for i, line := range trimmedLines(script) {
 		words := strings.Fields(line)
@@ -138,7 +144,6 @@ func playOnce(t testing.TB, set *rules.Set, script string, verbose, store bool) 
 			}
 		}
 	}
-	return p
 }
 
 func (p *played) step(set *rules.Set, in rules.Input, verbose bool) {
@@ -202,6 +207,9 @@ func describe(d *rules.Decision) string {
 		b.WriteString(" " + v.Name + "=" + textOf(v.Value))
 	}
 	for _, v := range d.Because {
+		if d.Outcome != rules.Condition {
+			break // TestBecause looks at the rest
+		}
 		b.WriteString(" because " + v.Name + "=" + textOf(v.Value))
 	}
 	return b.String()
