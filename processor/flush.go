@@ -44,6 +44,7 @@ func (p *Partition) Flush(ctx context.Context) error {
 		return err
 	}
 	b.Done = p.timers.over(p.clock)
+	computed := p.obs.now()
 
 	err := p.retry(ctx, "write batch", func() error { return p.cfg.Store.Write(ctx, p.input, &b) })
 	if err != nil {
@@ -60,6 +61,7 @@ func (p *Partition) Flush(ctx context.Context) error {
 	p.count.batches++
 	p.count.written += int64(len(b.States))
 	p.count.addTo(p.cfg.Counters)
+	p.obs.written(seq, len(b.States), len(records), computed) // before anybody can publish it
 	p.hand(seq, records, p.head)
 	return nil
 }

@@ -30,6 +30,7 @@ type markedRecord struct {
 	user, value, end int // offsets in the arena: user from user, value from value, up to end
 	cause            Cause
 	position, clock  int64
+	trace            string // traceparent, "" for none
 }
 
 func (o *output) init(cfg *Settings, input TopicPartition) {
@@ -41,18 +42,18 @@ func (o *output) init(cfg *Settings, input TopicPartition) {
 func (o *output) size() int { return len(o.arena) + o.deadSize }
 
 // decision adds the records of a decision: itself, and the command if it is one.
-func (o *output) decision(d *rules.Decision, cause Cause, position, clock int64) {
+func (o *output) decision(d *rules.Decision, cause Cause, position, clock int64, trace string) {
 	if d.Outcome == rules.Sent {
-		o.add(true, d, cause, position, clock)
+		o.add(true, d, cause, position, clock, trace)
 	}
 	if o.cfg.Decisions == DecisionsNone || d.Verbose && o.cfg.Decisions != DecisionsAll {
 		return
 	}
-	o.add(false, d, cause, position, clock)
+	o.add(false, d, cause, position, clock, trace)
 }
 
-func (o *output) add(send bool, d *rules.Decision, cause Cause, position, clock int64) {
-	r := markedRecord{send: send, user: len(o.arena), cause: cause, position: position, clock: clock}
+func (o *output) add(send bool, d *rules.Decision, cause Cause, position, clock int64, trace string) {
+	r := markedRecord{send: send, user: len(o.arena), cause: cause, position: position, clock: clock, trace: trace}
 	o.arena = append(o.arena, d.User...)
 	r.value = len(o.arena)
 	if send {
@@ -88,6 +89,9 @@ func (o *output) close(epoch, seq, previous int64) (records []sinks.Record, evid
 		headers = append(headers,
 			sinks.Header{Key: MarkHeader, Value: marks[start:len(marks):len(marks)]},
 			sinks.Header{Key: sinks.ContentTypeHeader, Value: contentType})
+		if m.trace != "" {
+			headers = append(headers, sinks.Header{Key: TraceparentHeader, Value: []byte(m.trace)})
+		}
 		user, value := o.arena[m.user:m.value:m.value], o.arena[m.value:m.end:m.end]
 		r := o.cfg.Layout.Decision(o.input.Partition, user, value)
 		if m.send {

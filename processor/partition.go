@@ -66,6 +66,8 @@ type Settings struct {
 	BatchBytes  int // bytes of outgoing records after which a batch is closed
 	OutboxLimit int // batches not yet published after which a partition waits
 	Counters    *Counters
+	Observer    Observer // nil: nobody
+	Tracing     bool     // the observer wants traces
 	// trouble hears of calls to the store that failed and are repeated.
 	trouble func(input TopicPartition, what string, err error)
 }
@@ -94,6 +96,8 @@ type Partition struct {
 	refused []error // by event of the chunk
 	encoded []byte
 	count   tally
+	stamp   int64 // timestamp of the newest record applied, ms; 0: none
+	obs     observing
 
 	publishing
 }
@@ -115,6 +119,7 @@ func openPartition(cfg *Settings, input TopicPartition, c *Claimed, base Positio
 	p.result.Verbose = cfg.Decisions == DecisionsAll
 	p.book.evicted = c.Header.Seq > 0
 	p.out.init(cfg, input)
+	p.obs.init(cfg, input)
 	p.publishing.init(base, c.Header)
 	return p
 }
@@ -164,6 +169,7 @@ func (p *Partition) consumeChunk(ctx context.Context, recs []Record) error {
 		p.refused = make([]error, len(recs))
 	}
 	events, refused := p.events[:len(recs)], p.refused[:len(recs)]
+	p.obs.begin()
 	end := p.clock
 	for i := range recs {
 		refused[i] = p.decode(ctx, &events[i], &recs[i])
@@ -190,6 +196,8 @@ func (p *Partition) consumeChunk(ctx context.Context, recs []Record) error {
 			return err
 		}
 	}
+	p.stamp = recs[len(recs)-1].Timestamp
+	p.obs.report.Records += len(recs)
 	return nil
 }
 
@@ -216,6 +224,9 @@ func (p *Partition) decode(ctx context.Context, ev *rules.Event, rec *Record) er
 		return err
 	}
 	ev.Partition, ev.Offset = p.input.Partition, rec.Offset
+	if p.obs.tracing && len(rec.Headers) > 0 {
+		ev.Trace = p.obs.trace(rec)
+	}
 	if ev.ID == "" {
 		ev.ID = DeriveID(p.input, rec.Offset, rec.Value)
 	}
@@ -293,7 +304,7 @@ func (p *Partition) take(cause Cause, position, clock int64) bool {
 	for i := range r.Decisions {
 		d := &r.Decisions[i]
 		p.count.decided(d.Outcome)
-		p.out.decision(d, cause, position, clock)
+		p.out.decision(d, cause, position, clock, p.obs.decided(d, cause))
 	}
 	return r.Changed
 }
