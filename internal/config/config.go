@@ -43,8 +43,8 @@ type Config struct {
 	Sinks []Sink `yaml:"sinks"`
 	// Forward is for nudged forward.
 	Forward Forward `yaml:"forward"`
-	HTTP  HTTP   `yaml:"http"`
-	Log   Log    `yaml:"log"`
+	HTTP    HTTP    `yaml:"http"`
+	Log     Log     `yaml:"log"`
 }
 
 // Kafka says how to reach Kafka.
