@@ -117,8 +117,8 @@ var (
 	mLagRecords   = metricDef{name: "nudged.consumer.lag", unit: "{record}", help: "Records of the partition that are not taken in yet", kind: gauge, labels: perPartition}
 	mLagSeconds   = metricDef{name: "nudged.consumer.lag.time", unit: "s", help: "Age of the newest record taken in while others wait, else 0", kind: gauge, labels: perPartition}
 	mClockLag     = metricDef{name: "nudged.clock.lag", unit: "s", help: "How far the partition clock is behind the wall clock", kind: gauge, labels: perPartition}
-	mReady        = metricDef{name: "nudged.partition.ready", unit: "1", help: "1 while the partition is being processed, else 0", kind: gauge, labels: perPartition}
-	mStopped      = metricDef{name: "nudged.partition.stopped", unit: "1", help: "1 if the partition has stopped and waits for an answer", kind: gauge, labels: perPartition}
+	mReady        = metricDef{name: "nudged.partition.ready", unit: "{partition}", help: "1 while the partition is being processed, else 0", kind: gauge, labels: perPartition}
+	mStopped      = metricDef{name: "nudged.partition.stopped", unit: "{partition}", help: "1 if the partition has stopped and waits for an answer", kind: gauge, labels: perPartition}
 	mPending      = metricDef{name: "nudged.timers.pending", unit: "{timer}", help: "Entries in the timer index of the partition: users with something pending, and some whose pending has ended", kind: gauge, labels: perPartition}
 )
 
