@@ -6,6 +6,8 @@ import (
 	"os"
 	"time"
 
+	"go.opentelemetry.io/otel"
+
 	"github.com/nudged/nudged/internal/telemetry"
 )
 
@@ -31,5 +33,6 @@ func startTelemetry(ctx context.Context, t **telemetry.Telemetry, logger **slog.
 		return nil, err
 	}
 	*logger = told
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { told.Warn("telemetry", "error", err.Error()) }))
 	return flush, nil
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"go.opentelemetry.io/otel/propagation"
 
 	"github.com/nudged/nudged/sinks"
 	sinkkafka "github.com/nudged/nudged/sinks/kafka"
@@ -193,9 +194,19 @@ func (f *Forwarder) deliver(ctx context.Context, rec *kgo.Record) bool {
 		return false
 	}
 	f.Counters.DeadLetters.Add(1)
-	f.cfg.Logger.Warn("a command was not taken and is in the dead-letter topic", "topic", f.cfg.DeadLetters,
+	f.cfg.Logger.WarnContext(traced(ctx, rec), "a command was not taken and is in the dead-letter topic", "topic", f.cfg.DeadLetters,
 		"partition", rec.Partition, "offset", rec.Offset, "reason", err.Error())
 	return true
+}
+
+// traced is a context within the trace that the command belongs to, so that what
+// is logged can be found from there.
+func traced(ctx context.Context, rec *kgo.Record) context.Context {
+	carrier := propagation.MapCarrier{}
+	for _, h := range rec.Headers {
+		carrier[h.Key] = string(h.Value)
+	}
+	return propagation.TraceContext{}.Extract(ctx, carrier)
 }
 
 // setAside produces the dead letter, again and again until the broker has it.
