@@ -62,4 +62,8 @@ type Input struct {
 	// start of instances go as usual; nothing is emitted.
 	Replay  bool
 	Decided []Decided
+	// SendsOnly says that the evidence tells of sends alone ("decisions: none"):
+	// whatever an event brought about beside them is worked out anew, but sends
+	// nothing.
+	SendsOnly bool
 }

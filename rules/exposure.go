@@ -64,7 +64,9 @@ func (sp *stepper) convert(p *plan, e *Event) {
 				}
 				worth = sp.worth(x.Goal)
 			}
-			sp.emitConverted(x, seen, e, worth)
+			if !sp.replay {
+				sp.emitConverted(x, seen, e, worth)
+			}
 			seen.converted = true
 		}
 	}

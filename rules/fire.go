@@ -35,7 +35,7 @@ var gates = [...]gate{
 	gateControl,
 }
 
-// because notes what the decision rests on.
+// note adds to what the decision rests on.
 func (f *firing) note(name string, v Value) {
 	if v.Present() {
 		f.because = append(f.because, Datum{name, v})
@@ -49,38 +49,49 @@ func (f *firing) clock() int64 { return max(f.at, f.st.newest) }
 // fire runs the gates and writes what came of it. silent says that a false
 // condition is told only under "decisions: all".
 func (sp *stepper) fire(r *Rule, in *Instance, at int64, silent bool) Outcome {
-	sp.firing = firing{stepper: sp, rule: r, op: &r.Program[in.Pos], in: in, at: at}
+	outcome := sp.judge(r, in, at)
 	f := &sp.firing
-	outcome := Sent
-	for _, g := range gates {
-		if held := g(f); held != pass {
-			outcome = held
-			break
-		}
-	}
 	if silent && outcome == Condition && !sp.out.Verbose {
 		return outcome
 	}
 	d := sp.emit(outcome, r, in, at)
 	d.Because = f.because
 	d.Verbose = silent && outcome == Condition
-	x := r.Experiment
-	if x != nil && f.arm != "" {
+	if x := r.Experiment; x != nil && f.arm != "" {
 		d.Experiment, d.Phase, d.Arm = x.Name, x.Phase, f.arm
 	}
 	if outcome == Sent || outcome == ControlArm {
 		d.Data = sp.data(f.op.Send)
 		d.Label = sp.set.Policy.label(f.op.Send.Class)
 	}
-	sp.takeEffect(effect{rule: r.ID, outcome: outcome, at: at, channel: f.op.Send.Channel, class: f.op.Send.Class,
-		experiment: x, phase: d.Phase, arm: f.arm})
+	f.takeEffect(outcome)
 	if outcome == Sent {
 		in.sent = true
-		if x != nil {
+		if x := r.Experiment; x != nil {
 			in.run = assignment{x.id, x.Phase, f.arm}
 		}
 	}
 	return outcome
+}
+
+// judge asks the gates.
+func (sp *stepper) judge(r *Rule, in *Instance, at int64) Outcome {
+	sp.firing = firing{stepper: sp, rule: r, op: &r.Program[in.Pos], in: in, at: at}
+	for _, g := range gates {
+		if held := g(&sp.firing); held != pass {
+			return held
+		}
+	}
+	return Sent
+}
+
+func (f *firing) takeEffect(outcome Outcome) {
+	e := effect{rule: f.rule.ID, outcome: outcome, at: f.at, channel: f.op.Send.Channel, class: f.op.Send.Class,
+		experiment: f.rule.Experiment, arm: f.arm}
+	if e.experiment != nil {
+		e.phase = e.experiment.Phase
+	}
+	f.stepper.takeEffect(e)
 }
 
 // effect is what a decision moves beyond its instance.

@@ -66,14 +66,27 @@ func (sp *stepper) named(r *Rule, in *Instance) int {
 // the trigger was none, another one waits for its turn.
 func (sp *stepper) fireAgain(r *Rule, in *Instance, silent bool) arrival {
 	i := sp.named(r, in)
-	if i < 0 {
-		if silent {
-			return ends
-		}
+	switch {
+	case i >= 0:
+	case sp.sends:
+		return sp.judgeAgain(r, in)
+	case silent:
+		return ends
+	default:
 		return stands
 	}
 	sp.done[i] = true
 	return sp.force(r, in, &sp.decided[i])
+}
+
+// judgeAgain works out what became of a firing that did not send.
+func (sp *stepper) judgeAgain(r *Rule, in *Instance) arrival {
+	outcome := sp.judge(r, in, in.Due)
+	if outcome == Sent {
+		outcome = Expired // nothing went out: what follows is as for a step held back
+	}
+	sp.firing.takeEffect(outcome)
+	return sp.goOn(r, in, outcome)
 }
 
 // force lets an instance that stands at a send take the outcome that was

@@ -93,3 +93,54 @@ rules:
 	p.step(set, rules.Input{Until: start + 10*day, Fired: start + 10*day}, false)
 	checkLines(t, p.lines, `10d r sent`)
 }
+
+// With "decisions: none" the evidence tells of sends alone. What an event brought
+// about beside them is worked out anew, to the same state, and sends nothing.
+func TestReplayFromSendsAlone(t *testing.T) {
+	set := compile(t, everythingRules)
+	rapid.Check(t, func(t *rapid.T) {
+		user := randomUser(t)
+		decided, replayed := &rules.State{}, &rules.State{}
+		for i, in := range randomInputs(t, set, 80) {
+			if in.Event == nil {
+				continue // what the clock held back is seen to after the replay
+			}
+			out, again := rules.Result{}, rules.Result{Verbose: true}
+			set.Step(decided, user, in, &out)
+			in.Replay, in.SendsOnly = true, true
+			for _, d := range decidedOf(&out) {
+				if d.Outcome == rules.Sent {
+					in.Decided = append(in.Decided, d)
+				}
+			}
+			set.Step(replayed, user, in, &again)
+			if len(again.Decisions) > 0 {
+				t.Fatalf("the replay of input %d emits %+v", i, again.Decisions)
+			}
+			if a, b := decided.Append(nil, set), replayed.Append(nil, set); !bytes.Equal(a, b) {
+				t.Fatalf("after input %d, %+v:\ndecided  %x\nreplayed %x", i, in, a, b)
+			}
+		}
+	})
+}
+
+// Without the send in the evidence nothing is sent, whatever the rules of today
+// say.
+func TestReplayFromSendsAloneSendsNothing(t *testing.T) {
+	set := compile(t, `
+rules:
+  - {name: r, on: go, cooldown: 1d, send: {{send}}}
+  - {name: w, on: go, wait: 1d, unless: [{on: stop}], send: {{send}}}
+`)
+	st, out := &rules.State{}, rules.Result{}
+	for i, typ := range []string{"go", "stop"} {
+		set.Step(st, "u1", rules.Input{Event: event(set, typ, typ, start+int64(i)), Replay: true, SendsOnly: true}, &out)
+	}
+	if len(out.Decisions) != 0 || st.Pending() != 0 {
+		t.Errorf("decided %+v, %d pending", out.Decisions, st.Pending())
+	}
+	set.Step(st, "u1", rules.Input{Event: event(set, "x", "go", start+2)}, &out)
+	if len(out.Decisions) != 1 || out.Decisions[0].Outcome != rules.Sent {
+		t.Errorf("then %+v", out.Decisions)
+	}
+}

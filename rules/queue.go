@@ -42,14 +42,24 @@ func (sp *stepper) push(r *Rule, in *Instance, handle int, started bool) {
 	sp.pushAt(queued{due: in.Due, priority: r.Priority, rule: r.Index, order: order, handle: handle, pos: in.Pos, started: started})
 }
 
-// pushAt keeps the queue sorted, what fires first at its end.
+// pushAt puts it where it belongs. The queue is sorted, what fires first at its
+// end, once the first has been taken out.
 func (sp *stepper) pushAt(q queued) {
-	at, _ := slices.BinarySearchFunc(sp.queue, q, func(a, b queued) int { return sooner(b, a) })
+	at := len(sp.queue)
+	if sp.sorted {
+		at, _ = slices.BinarySearchFunc(sp.queue, q, later)
+	}
 	sp.queue = slices.Insert(sp.queue, at, q)
 }
 
+func later(a, b queued) int { return sooner(b, a) }
+
 // next takes out what fires first.
 func (sp *stepper) next() (queued, bool) {
+	if !sp.sorted {
+		slices.SortFunc(sp.queue, later)
+		sp.sorted = true
+	}
 	n := len(sp.queue)
 	if n == 0 {
 		return queued{}, false

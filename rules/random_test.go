@@ -247,3 +247,36 @@ func TestRandomInputsReachEverything(t *testing.T) {
 		}
 	}
 }
+
+// Whenever NextDue says that something is due, the clock decides something then:
+// a firing that it drives always writes a decision.
+func TestTheClockDecidesWhatIsDue(t *testing.T) {
+	set := compile(t, everythingRules)
+	rapid.Check(t, func(t *rapid.T) {
+		st, user := &rules.State{}, randomUser(t)
+		stepAll(set, st, user, randomInputs(t, set, 40), nil)
+		for turn := 0; ; turn++ {
+			due, ok := st.NextDue(set)
+			if !ok {
+				return
+			}
+			if turn == 1000 {
+				t.Fatalf("it never ends: %+v", st.Instances())
+			}
+			in := rules.Input{Until: due}
+			if rapid.Bool().Draw(t, "late") {
+				in.Fired = due + rapid.Int64Range(0, 40_000).Draw(t, "by")
+			}
+			before, _ := st.NextDue(set)
+			out := rules.Result{}
+			set.Step(st, user, rules.Input{Until: due - 1}, &out)
+			if len(out.Decisions) > 0 || out.Changed {
+				t.Fatalf("before %d: %+v", before, out)
+			}
+			set.Step(st, user, in, &out)
+			if len(out.Decisions) == 0 || !out.Changed {
+				t.Fatalf("at %d nothing was decided: %+v", due, st.Instances())
+			}
+		}
+	})
+}

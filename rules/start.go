@@ -69,7 +69,7 @@ func (sp *stepper) begin(r *Rule, in *Instance, pending bool, t int64) arrival {
 // triggers says whether a rule that begins with a send takes the event for a
 // trigger: if its condition does not hold, what is pending stays as it is.
 func (sp *stepper) triggers(r *Rule, in *Instance) bool {
-	if sp.replay {
+	if sp.replay && !sp.sends {
 		return sp.named(r, in) >= 0
 	}
 	return sp.ask(r.When)

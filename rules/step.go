@@ -14,9 +14,11 @@ type stepper struct {
 	// byClock says that the clock drives what fires, not an event.
 	byClock bool
 	replay  bool // what fires is known already
+	sends   bool // only of sends
 	ended   bool // some instances are over
 
 	queue   []queued
+	sorted  bool // the queue is
 	fresh   []fresh
 	firing  firing
 	decided []Decided
@@ -40,7 +42,7 @@ func (s *Set) Step(st *State, user string, in Input, out *Result) {
 	sp := &out.scratch
 	sp.set, sp.st, sp.user, sp.out = s, st, user, out
 	sp.env = Env{Set: s, State: st, User: user}
-	sp.byClock, sp.replay, sp.ended = false, in.Replay, false
+	sp.byClock, sp.replay, sp.sends, sp.ended, sp.sorted = false, in.Replay, in.Replay && in.SendsOnly, false, false
 	sp.queue, sp.fresh = sp.queue[:0], sp.fresh[:0]
 	switch {
 	case in.Event != nil:
@@ -83,14 +85,16 @@ func (sp *stepper) apply(e *Event, decided []Decided) {
 	sp.takeIn(p, e)
 	if sp.replay {
 		sp.endAgain(decided)
-	} else if len(sp.st.instances) > 0 {
+	}
+	anew := !sp.replay || sp.sends
+	if anew && len(sp.st.instances) > 0 {
 		sp.endRemoved(endOfTime, e.Time)
 		sp.cancel(p, e)
 	}
 	if len(sp.st.instances) > 0 {
 		sp.matchWaits(p, e)
 	}
-	if len(p.goals) > 0 && len(sp.st.exposures) > 0 && !sp.replay {
+	if len(p.goals) > 0 && len(sp.st.exposures) > 0 && anew {
 		sp.convert(p, e)
 	}
 	for _, r := range p.rules {
@@ -182,7 +186,9 @@ func (sp *stepper) endRemoved(until, at int64) {
 		if until != endOfTime {
 			ended = max(at, in.Due)
 		}
-		sp.emit(RuleRemoved, nil, in, ended)
+		if !sp.replay {
+			sp.emit(RuleRemoved, nil, in, ended)
+		}
 		sp.end(in)
 	}
 }
@@ -198,7 +204,9 @@ func (sp *stepper) cancel(p *plan, e *Event) {
 		if t == nil || !sp.endsBy(t, in) {
 			continue
 		}
-		sp.emit(Cancelled, sp.set.rules[in.rule], in, e.Time)
+		if !sp.replay {
+			sp.emit(Cancelled, sp.set.rules[in.rule], in, e.Time)
+		}
 		sp.end(in)
 	}
 	sp.env.Trigger = nil

@@ -48,7 +48,10 @@ func (sp *stepper) until(in *Instance, op *Op, m int64) (int64, bool) {
 	env := sp.env
 	defer func() { sp.env = env }()
 	if !env.started {
+		// Outside of a Step nobody knows the user's id: it is empty in every later
+		// wait_until, so that NextDue says what Step does.
 		sp.look(in, m)
+		sp.env.User = ""
 	}
 	v, ok := op.Until(&sp.env).As(Time)
 	return v.Int(), ok
@@ -74,6 +77,9 @@ func (op *Op) after() int {
 func (sp *stepper) passBy(t int64) {
 	for i := range sp.st.instances {
 		in := &sp.st.instances[i]
+		if in.Due > t {
+			continue
+		}
 		r := sp.set.rules[in.rule]
 		for in.Due <= t && in.Pos != over && r != nil && in.Pos < len(r.Program) && r.Program[in.Pos].Kind != OpSend {
 			pos, due, missing := in.Pos, in.Due, sp.out.Missing
@@ -187,8 +193,8 @@ func (st *State) decidesAt(s *Set, in *Instance) (int64, bool) {
 	if r.Paused {
 		return 0, false
 	}
-	_, due, fires := st.ahead(s, r, in)
-	return due, fires
+	_, due, ok := st.ahead(s, r, in)
+	return due, ok
 }
 
 // runsOut returns when an instance that no event leads on ends without deciding
@@ -198,12 +204,11 @@ func (st *State) runsOut(s *Set, in *Instance) (int64, bool) {
 	if r == nil || in.Pos >= len(r.Program) {
 		return 0, false
 	}
-	_, due, fires := st.ahead(s, r, in)
-	return due, !fires
+	_, due, ok := st.ahead(s, r, in)
+	return due, !ok
 }
 
-// ahead is Rule.ahead outside of a Step. A wait_until that reads the user's id
-// sees an empty one here.
+// ahead is Rule.ahead outside of a Step.
 func (st *State) ahead(s *Set, r *Rule, in *Instance) (pos int, due int64, fire bool) {
 	return r.ahead(in, func(op *Op, m int64) (int64, bool) {
 		sp := stepper{set: s, st: st, env: Env{Set: s, State: st}}

@@ -111,7 +111,9 @@ func (g exprGen) pair() (string, string) {
 	return g.dynamic(), other
 }
 
-func (g exprGen) boolean() string { return g.pick("bool", "true", "false", "user.ab", "pinged", "known") }
+func (g exprGen) boolean() string {
+	return g.pick("bool", "true", "false", "user.ab", "pinged", "known")
+}
 
 func (g exprGen) cond(depth int) string {
 	if depth > 0 {
