@@ -15,6 +15,7 @@ type Counters struct {
 	PulledBack   atomic.Int64 // event times ahead of max_ahead
 	Missing      atomic.Int64 // expressions that read what is not there
 	Mismatches   atomic.Int64 // attribute values of a wrong type
+	Replayed     atomic.Int64 // records taken in again after Redis had lost something
 	Refused      atomic.Int64 // instances not started: the user has too many pending
 	Fired        atomic.Int64 // looks at users by timers
 	Decisions    atomic.Int64

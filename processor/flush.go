@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+
+	"github.com/nudged/nudged/rules"
 )
 
 // Open reports whether the open batch has anything to write.
@@ -31,8 +33,8 @@ func (p *Partition) Flush(ctx context.Context) error {
 	next.Version++
 	p.passed(p.clock)
 	next.Sweep = p.sweep.Sweep
-	entry, evidence := p.out.close(p.head.Epoch, seq, p.head.Last)
-	if evidence {
+	entry, marked := p.out.close(p.head.Epoch, seq, p.head.Last)
+	if marked > 0 {
 		next.Last = seq
 	}
 	if entry != nil {
@@ -43,6 +45,7 @@ func (p *Partition) Flush(ctx context.Context) error {
 		return err
 	}
 	b.Done = p.timers.over(p.clock)
+	computed := p.obs.now()
 
 	err := p.retry(ctx, "write batch", func() error { return p.cfg.Store.Write(ctx, p.input, &b) })
 	if err != nil {
@@ -59,6 +62,7 @@ func (p *Partition) Flush(ctx context.Context) error {
 	p.count.batches++
 	p.count.written += int64(len(b.States))
 	p.count.addTo(p.cfg.Counters)
+	p.obs.written(seq, len(b.States), marked, computed) // before anybody can publish it
 	if entry != nil {
 		p.hand(seq, p.head, entry)
 	} else {
@@ -133,9 +137,7 @@ func (p *Partition) indexArmed(b *Batch) error {
 // retry repeats a call to the store until there is an answer. The call is
 // repeated as it is: its outcome may be that it was carried out.
 func (p *Partition) retry(ctx context.Context, what string, call func() error) error {
-	wait := backoff.NewExponentialBackOff()
-	wait.InitialInterval = 20 * time.Millisecond
-	wait.MaxInterval = 2 * time.Second
+	wait := retryWaits()
 	for {
 		err := call()
 		switch {
@@ -154,6 +156,33 @@ func (p *Partition) retry(ctx context.Context, what string, call func() error) e
 		case <-time.After(wait.NextBackOff()):
 		}
 	}
+}
+
+// decodeRecord decodes a record, again and again while the decoder says that it
+// may do better the next time. Only ctx ends that.
+func (p *Partition) decodeRecord(ctx context.Context, ev *rules.Event, rec *Record) error {
+	wait := retryWaits()
+	for {
+		err := p.recs.DecodeRecord(ctx, ev, rec.Value, rec.Headers)
+		var passing interface{ Temporary() bool }
+		if err == nil || !errors.As(err, &passing) || !passing.Temporary() || ctx.Err() != nil {
+			return err
+		}
+		if p.cfg.trouble != nil {
+			p.cfg.trouble(p.input, "decode", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait.NextBackOff()):
+		}
+	}
+}
+
+func retryWaits() *backoff.ExponentialBackOff {
+	wait := backoff.NewExponentialBackOff()
+	wait.InitialInterval = 20 * time.Millisecond
+	wait.MaxInterval = 2 * time.Second
+	return wait
 }
 
 // publishing is the side of a partition that the publisher sees. It is shared

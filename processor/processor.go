@@ -75,7 +75,7 @@ func (pr *Processor) trouble(tp TopicPartition, what string, err error) {
 	first := false
 	w.setStatus(func(s *Status) { first, s.Trouble = s.Trouble == "", what+": "+err.Error() })
 	if first {
-		pr.cfg.Logger.Warn("a call to Redis is repeated until it succeeds", "partition", tp.String(), "call", what, "error", err.Error())
+		pr.cfg.Logger.Warn("a call is repeated until it succeeds", "partition", tp.String(), "call", what, "error", err.Error())
 	}
 }
 

@@ -113,7 +113,12 @@ func (pr *Processor) publishAll(ctx context.Context) error {
 		return nil
 	}
 	pr.cfg.Counters.Transactions.Add(1)
-	if err := pr.cfg.Log.Publish(ctx, pubs); err != nil {
+	began := time.Now()
+	err := pr.cfg.Log.Publish(ctx, pubs)
+	if pr.cfg.Observer != nil {
+		pr.cfg.Observer.Transaction(time.Since(began), err)
+	}
+	if err != nil {
 		pr.cfg.Counters.Aborted.Add(1)
 		if errors.Is(err, ErrProducerFenced) {
 			pr.fail(err)
@@ -125,6 +130,9 @@ func (pr *Processor) publishAll(ctx context.Context) error {
 	}
 	for _, a := range all {
 		a.part.Settle(a.pub)
+		if a.part.obs.by != nil {
+			a.part.obs.by.Published(a.pub.Commit.Seq)
+		}
 		a.worker.signal()
 	}
 	return pr.tellSinks(ctx, pubs)

@@ -46,6 +46,9 @@ type Status struct {
 	End     int64 // of the log, as far as known
 	Clock   int64 // ms
 	NextDue int64 // ms, 0: none soon
+	// Stamp is the timestamp of the newest record applied, ms; 0: none since the
+	// claim.
+	Stamp int64
 }
 
 // fenceCheck is how often an idle partition looks whether Redis still stands
@@ -152,6 +155,9 @@ func (w *worker) session(ctx context.Context) error {
 	w.pr.cfg.Source.Start(w.input, p.Offset())
 	w.pr.publishSoon()
 	err := w.serve(sctx, p)
+	if err != nil && p.obs.by != nil {
+		p.obs.by.Closed(err)
+	}
 	w.pr.cfg.Source.Stop(w.input)
 	w.mu.Lock()
 	if err != nil {
@@ -333,7 +339,7 @@ func (w *worker) wantsClock(now int64) bool {
 func (w *worker) note(p *Partition, end int64) {
 	due, _ := p.NextDue()
 	w.setStatus(func(s *Status) {
-		s.Offset, s.End, s.Clock, s.NextDue, s.Trouble = p.Offset(), end, p.Clock(), due, ""
+		s.Offset, s.End, s.Clock, s.NextDue, s.Stamp, s.Trouble = p.Offset(), end, p.Clock(), due, p.stamp, ""
 	})
 }
 

@@ -25,7 +25,7 @@ var layers = []struct {
 	{"sinks/*", []string{"experiment", "rules", "rules/eventtime", "sinks"}},
 	{"processor", []string{"experiment", "rules", "rules/eventtime", "sinks"}},
 	{"processor/*", []string{"experiment", "rules", "rules/eventtime", "sinks", "processor"}},
-	{"internal/telemetry", nil},
+	{"internal/telemetry", []string{"experiment", "processor", "rules", "rules/eventtime", "sinks"}},
 }
 
 // ends are the packages, with all below them, that nothing imports but what the second column names.

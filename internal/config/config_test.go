@@ -97,7 +97,8 @@ clock: lunar
 stop_at_end: true
 decisions: some
 sinks: [{}]
-input: {format: segment}
+input: {format: avro}
+forward: {group: "", timeout: 1h, retry_for: 0s, max_wait: 1ms, per_host: 0, window: 0, dead_letters: a}
 `), env(map[string]string{"NUDGED_REDIS_DB": "three", "NUDGED_COMMIT_INTERVAL": "5 parsecs"}))
 	if err == nil {
 		t.Fatal("no error")
@@ -105,7 +106,7 @@ input: {format: segment}
 	for _, want := range []string{
 		"kafka.brokers[0]", "kafka.group", `"a" is used twice`, `"b c" is not a name`, "transaction_timeout: 10s must be below",
 		"redis.addrs: is empty", "redis.master", `clock: "lunar"`, "stop_at_end: needs clock: event", `decisions: "some"`,
-		"sinks[0]", "segment", "NUDGED_REDIS_DB", "NUDGED_COMMIT_INTERVAL",
+		"sinks[0]", `"avro"`, "forward.group", "forward.timeout: 1h0m0s", "forward.max_wait", "forward.per_host", "forward.window", "commands would go round", "NUDGED_REDIS_DB", "NUDGED_COMMIT_INTERVAL",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the error does not mention %q:\n%v", want, err)
@@ -124,22 +125,41 @@ func TestPrintHidesSecrets(t *testing.T) {
 	c := Default()
 	c.Kafka.SASL = SASL{Mechanism: "PLAIN", Username: "u", Password: "hunter2"}
 	c.Redis.Password, c.Redis.SentinelPassword = "hunter2", "hunter2"
+	c.Forward.Secrets, c.Forward.Headers = []string{"hunter2", "hunter2"}, map[string]string{"Authorization": "hunter2"}
+	c.Input.Registry.Password = "hunter2"
 	text, err := Print(c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if strings.Contains(text, "hunter2") || strings.Count(text, "(hidden)") != 3 {
+	if strings.Contains(text, "hunter2") || strings.Count(text, "(hidden)") != 7 {
 		t.Errorf("printed:\n%s", text)
 	}
-	if c.Redis.Password != "hunter2" {
+	if c.Redis.Password != "hunter2" || c.Forward.Secrets[1] != "hunter2" || c.Forward.Headers["Authorization"] != "hunter2" {
 		t.Error("printing has changed the configuration")
 	}
 	// What is printed can be read again.
+	c.Input.Registry.Password = ""
+	if text, err = Print(c); err != nil {
+		t.Fatal(err)
+	}
 	back, err := Load(file(t, text), noEnv)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
 	if back.Kafka.Group != c.Kafka.Group || back.CommitInterval != c.CommitInterval || !slices.Equal(back.Redis.Addrs, c.Redis.Addrs) {
 		t.Errorf("read back %+v", back)
+	}
+}
+
+func TestForwardReady(t *testing.T) {
+	c := Default()
+	if err := c.ForwardReady(); err == nil || !strings.Contains(err.Error(), "forward.url") || !strings.Contains(err.Error(), "forward.secrets") {
+		t.Errorf("error %v", err)
+	}
+	c, err := Load("", env(map[string]string{
+		"NUDGED_FORWARD_CHANNELS": "{push: 'http://127.0.0.1:1/push'}", "NUDGED_FORWARD_SECRETS": "whsec_a,whsec_b", "NUDGED_FORWARD_RETRY_FOR": "2d",
+	}))
+	if err != nil || c.ForwardReady() != nil || c.Forward.Channels["push"] != "http://127.0.0.1:1/push" || len(c.Forward.Secrets) != 2 || time.Duration(c.Forward.RetryFor) != 48*time.Hour {
+		t.Errorf("%v, %v: %+v", err, c.ForwardReady(), c.Forward)
 	}
 }
