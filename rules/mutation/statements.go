@@ -50,7 +50,7 @@ var statements = []statement{
 	{id: "start", quote: "Rules in file order: those whose `on`/`where` match start an instance; one for each key.", mutations: []mutation{
 		one("whatever where says", "rules/start.go", "r.Paused && r.beginsWithSend() || !sp.ask(r.Where)", "r.Paused && r.beginsWithSend()"),
 		one("one for all keys", "rules/start.go", "\t\tkey = text\n", "\t\tkey = text[:0]\n"),
-		one("one without the key's field", "rules/start.go", "if !ok || len(text) > MaxKeyLen {", "if len(text) > MaxKeyLen {"),
+		one("one without the key's field", "rules/start.go", "if !ok || len(text) > MaxKeyLen {", "if !ok && false || len(text) > MaxKeyLen {"),
 	}},
 	{id: "restart", quote: "... or restart or ignore per `restart` (a restart takes the new event as its trigger and counts its wait from it).", mutations: []mutation{
 		one("all are ignored", "rules/start.go", "if pending >= 0 && !r.Restart {", "if pending >= 0 {"),
