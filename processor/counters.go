@@ -15,6 +15,8 @@ type Counters struct {
 	PulledBack   atomic.Int64 // event times ahead of max_ahead
 	Missing      atomic.Int64 // expressions that read what is not there
 	Mismatches   atomic.Int64 // attribute values of a wrong type
+	Replayed     atomic.Int64 // records taken in again after Redis had lost something
+	Untold       atomic.Int64 // instances ended because nothing tells what became of them
 	Fired        atomic.Int64 // looks at users by timers
 	Decisions    atomic.Int64
 	Sent         atomic.Int64
@@ -30,7 +32,7 @@ type Counters struct {
 // tally counts within one batch without atomics.
 type tally struct {
 	events, unread, duplicates, deadLetters, pulledBack, missing, mismatches, fired int64
-	decisions, sent, batches, written                                               int64
+	decisions, sent, batches, written, replayed, untold                             int64
 }
 
 func (t *tally) decided(o rules.Outcome) {
@@ -53,5 +55,7 @@ func (t *tally) addTo(c *Counters) {
 	c.Sent.Add(t.sent)
 	c.Batches.Add(t.batches)
 	c.Written.Add(t.written)
+	c.Replayed.Add(t.replayed)
+	c.Untold.Add(t.untold)
 	*t = tally{}
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // Open reports whether the open batch has anything to write.
-func (p *Partition) Open() bool { return p.wrote }
+func (p *Partition) Open() bool { return p.wrote && p.replay == nil }
 
 // Urgent reports whether the open batch has records that wait to go out.
 func (p *Partition) Urgent() bool { return p.out.size() > 0 }
@@ -22,7 +22,7 @@ func (p *Partition) Urgent() bool { return p.out.size() > 0 }
 // records to the publisher. ErrFenced and ErrLost mean that the partition must
 // be recovered; after any other error than the context's it cannot go on.
 func (p *Partition) Flush(ctx context.Context) error {
-	if !p.wrote {
+	if !p.Open() {
 		return nil
 	}
 	seq := p.head.Seq + 1
@@ -165,6 +165,14 @@ func (s *publishing) init(base Position, h Header) {
 	s.base = base
 	s.published = base.Seq
 	s.evidence = h.Evidence
+}
+
+// resume notes the end of a replay: the records of later batches lie at or above
+// after.
+func (s *publishing) resume(after Evidence) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.evidence = after
 }
 
 // settled returns what a batch tells the store: the newest published seq, and

@@ -85,6 +85,7 @@ type Partition struct {
 	refused []error // by event of the chunk
 	encoded []byte
 	count   tally
+	replay  *replay // nil: it decides
 
 	publishing
 }
@@ -124,6 +125,12 @@ const chunk = 2048
 // Consume applies records in their order. Those below Offset were applied
 // before and are passed over.
 func (p *Partition) Consume(ctx context.Context, recs []Record) error {
+	if p.replay != nil {
+		var err error
+		if recs, err = p.replayTo(ctx, recs); err != nil {
+			return err
+		}
+	}
 	for len(recs) > 0 && recs[0].Offset < p.offset {
 		recs = recs[1:]
 	}

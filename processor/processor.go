@@ -16,6 +16,7 @@ type Config struct {
 	Settings
 	Log    Log
 	Source Source
+	Answers
 	Sinks  []sinks.Sink // told of commands once they are visible
 	Logger *slog.Logger
 	// Now reads the wall clock, ms.

@@ -42,10 +42,13 @@ type Status struct {
 	Stopped *StopError
 	// Trouble is the latest error that is being retried, "" if there is none.
 	Trouble string
-	Offset  int64 // next offset to apply
-	End     int64 // of the log, as far as known
-	Clock   int64 // ms
-	NextDue int64 // ms, 0: none soon
+	// Replaying says that it is being brought from where Redis has it to where Kafka
+	// has it; it is ready after that.
+	Replaying bool
+	Offset    int64 // next offset to apply
+	End       int64 // of the log, as far as known
+	Clock     int64 // ms
+	NextDue   int64 // ms, 0: none soon
 }
 
 // fenceCheck is how often an idle partition looks whether Redis still stands
@@ -140,10 +143,11 @@ func (w *worker) session(ctx context.Context) error {
 	w.mu.Lock()
 	w.part, w.failed, w.probe = p, cancel, clockProbe{}
 	w.mu.Unlock()
-	w.setStatus(func(s *Status) { s.Ready, s.Trouble, s.Stopped = true, "", nil })
+	w.setStatus(func(s *Status) { s.Ready, s.Replaying, s.Trouble, s.Stopped = !p.Replaying(), p.Replaying(), "", nil })
 	w.pr.cfg.Source.Start(w.input, p.Offset())
 	w.pr.publishSoon()
 	err := w.serve(sctx, p)
+	p.closeReplay()
 	w.pr.cfg.Source.Stop(w.input)
 	w.mu.Lock()
 	if err != nil {
@@ -177,6 +181,9 @@ func (w *worker) serve(ctx context.Context, p *Partition) error {
 	cfg := w.pr.cfg
 	now := time.Now()
 	lastFlush, opened, checked := time.Time{}, now, now
+	if err := p.Consume(ctx, nil); err != nil { // a replay may need no records
+		return err
+	}
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -189,7 +196,7 @@ func (w *worker) serve(ctx context.Context, p *Partition) error {
 			}
 		}
 		more := false
-		if probe.now > 0 && p.Offset() >= probe.end {
+		if probe.now > 0 && !p.Replaying() && p.Offset() >= probe.end {
 			var err error
 			if more, err = p.MoveClock(ctx, probe.now, cfg.FiresPerBatch); err != nil {
 				return err
@@ -312,13 +319,14 @@ func (w *worker) wantsClock(now int64) bool {
 		return false
 	}
 	s := &w.status
-	return s.NextDue != 0 && s.NextDue <= now || now-s.Clock >= 1000
+	return !s.Replaying && (s.NextDue != 0 && s.NextDue <= now || now-s.Clock >= 1000)
 }
 
 func (w *worker) note(p *Partition, end int64) {
 	due, _ := p.NextDue()
 	w.setStatus(func(s *Status) {
 		s.Offset, s.End, s.Clock, s.NextDue, s.Trouble = p.Offset(), end, p.Clock(), due, ""
+		s.Ready, s.Replaying = !p.Replaying(), p.Replaying()
 	})
 }
 

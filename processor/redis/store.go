@@ -90,6 +90,11 @@ func (s *Store) Peek(ctx context.Context, tp processor.TopicPartition) (*process
 	if h == nil {
 		return nil, nil
 	}
+	oldest, err := s.client.LIndex(ctx, p.outbox, 0).Int64()
+	if err != nil && !errors.Is(err, goredis.Nil) {
+		return nil, s.failure("reading the outbox", p, err)
+	}
+	h.Oldest = oldest
 	return &h.Header, nil
 }
 

@@ -15,7 +15,6 @@ type Layout struct {
 	SendPartitions, DecisionPartitions, DeadLetterPartitions int32
 }
 
-
 // Send makes the record of a send command decided in the input partition. The
 // evidence of an input partition lies in one partition, whatever the key.
 func (l Layout) Send(input int32, user, value []byte) sinks.Record {
