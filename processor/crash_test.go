@@ -95,7 +95,7 @@ func (w *world) check() {
 			w.t.Fatalf("%s: %d records are visible, want %d; number %d is\n%s\nwant\n%s\n%s", tp, len(got), len(want), i, at(got, i), at(want, i), w.where())
 		}
 		if stop == nil {
-			checkHints(w.t, w.store, tp, w.sc.users[p], nil)
+			checkHints(w.t, w.sc.set, w.store, tp, w.sc.users[p], nil)
 		}
 	}
 	for _, b := range w.log.broken {

@@ -91,7 +91,7 @@ func TestCrashBetweenOverdueInstances(t *testing.T) {
 		s.consume(s.claim(inputPartition(0)), sc.input[0])
 		// Whatever has been flushed by now, the rest is lost in a crash.
 		part := s.claim(inputPartition(0))
-		checkHints(t, s.store, inputPartition(0), []string{"late", "other"}, nil)
+		checkHints(t, s.sc.set, s.store, inputPartition(0), []string{"late", "other"}, nil)
 		s.consume(part, sc.input[0])
 		s.flush(part)
 		s.publish()

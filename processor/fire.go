@@ -51,7 +51,7 @@ func (p *Partition) reach(ctx context.Context, horizon int64) error {
 // nothing until then. before is what was due next until now. It returns whether
 // the index needs a new entry.
 func (p *Partition) rearm(st *rules.State, user string, before int64) (armed bool) {
-	due, ok := st.NextDue()
+	due, ok := st.NextDue(p.set)
 	if !ok {
 		return false
 	}
@@ -161,7 +161,7 @@ func (p *Partition) look(ctx context.Context, d dueEntry, fired int64) error {
 	if p.cfg.EventClock {
 		p.clock = max(p.clock, d.at)
 	}
-	due, ok := st.NextDue()
+	due, ok := st.NextDue(p.set)
 	if !ok {
 		return nil
 	}
@@ -171,7 +171,7 @@ func (p *Partition) look(ctx context.Context, d dueEntry, fired int64) error {
 		p.set.Step(st, d.user, rules.Input{Until: d.at, Fired: fired}, &p.result)
 		p.count.fired++
 		changed = p.take(ByTimer, p.offset, max(p.clock, fired))
-		due, ok = st.NextDue()
+		due, ok = st.NextDue(p.set)
 	}
 	if st.TimerHint() <= d.at {
 		st.SetTimerHint(0) // spent, whatever the clock says

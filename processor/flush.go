@@ -89,7 +89,7 @@ func (p *Partition) indexArmed(b *Batch) error {
 		if err := p.st.Decode(blob); err != nil {
 			return p.stop(fmt.Sprintf("the state of user %q cannot be read: %v", a.user, err))
 		}
-		due, ok := p.st.NextDue()
+		due, ok := p.st.NextDue(p.set)
 		if !ok {
 			// Armed and ended within the batch: no entry will come up.
 			p.st.SetTimerHint(0)

@@ -51,7 +51,7 @@ func TestRearmingWritesFewEntries(t *testing.T) {
 	if hours := events * step / int(hour); store.entries > users*(hours+2) {
 		t.Errorf("%d index entries for %d users in %d hours, want about one an hour", store.entries, users, hours)
 	}
-	checkHints(t, s.store, inputPartition(0), sc.users[0], part)
+	checkHints(t, s.sc.set, s.store, inputPartition(0), sc.users[0], part)
 	s.publish()
 	checkOutcome(t, sc, s.log, s.store)
 	if n := sc.pending(); n != users {
@@ -101,7 +101,7 @@ func TestStatesThatDoNotFit(t *testing.T) {
 		s.consume(part, recs[:min(500, len(recs))])
 	}
 	s.flush(part)
-	checkHints(t, s.store, inputPartition(0), sc.users[0], part)
+	checkHints(t, s.sc.set, s.store, inputPartition(0), sc.users[0], part)
 	s.publish()
 	checkOutcome(t, sc, s.log, s.store)
 	if n := s.cfg.Counters.Loaded.Load(); n < 3000 {

@@ -80,7 +80,7 @@ func (s *stand) run(d dice, tp processor.TopicPartition) {
 		}
 		if d.chance(60) {
 			s.flush(part)
-			checkHints(s.t, s.store, tp, users, part)
+			checkHints(s.t, s.sc.set, s.store, tp, users, part)
 		}
 		if d.chance(30) {
 			s.publish()
@@ -91,6 +91,6 @@ func (s *stand) run(d dice, tp processor.TopicPartition) {
 		}
 	}
 	s.flush(part)
-	checkHints(s.t, s.store, tp, users, part)
+	checkHints(s.t, s.sc.set, s.store, tp, users, part)
 	s.publish()
 }

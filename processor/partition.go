@@ -257,7 +257,7 @@ func (p *Partition) applyEvent(ctx context.Context, ev *rules.Event) error {
 	if err != nil {
 		return err
 	}
-	before, _ := st.NextDue()
+	before, _ := st.NextDue(p.set)
 	p.result.Reset()
 	p.set.Step(st, ev.User, rules.Input{Event: ev}, &p.result)
 	changed := p.take(ByEvent, ev.Offset, p.clock)

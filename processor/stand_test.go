@@ -203,7 +203,7 @@ func checkMarks(k processor.Position, marks []processor.Mark) error {
 // checkHints holds the timer index against the states: everything that is pending
 // must be come across when it is due, by the partition at work (if not nil) and
 // by whoever opens it next.
-func checkHints(t failer, store *memory.Store, tp processor.TopicPartition, users []string, live *processor.Partition) {
+func checkHints(t failer, set *rules.Set, store *memory.Store, tp processor.TopicPartition, users []string, live *processor.Partition) {
 	t.Helper()
 	ctx := context.Background()
 	var copied memory.Store
@@ -246,7 +246,7 @@ func checkHints(t failer, store *memory.Store, tp processor.TopicPartition, user
 		if err := st.Decode(blob); err != nil {
 			t.Fatalf("state of %s: %v", users[i], err)
 		}
-		due, ok := st.NextDue()
+		due, ok := st.NextDue(set)
 		if !ok {
 			continue
 		}

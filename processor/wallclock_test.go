@@ -81,7 +81,7 @@ func TestIdlePartitionFires(t *testing.T) {
 			t.Fatalf("moved from %d to %d, the clock stands at %d", before, step.now, part.Clock())
 		}
 		s.closeAndPublish(part)
-		checkHints(t, s.store, inputPartition(0), sc.users[0], part)
+		checkHints(t, s.sc.set, s.store, inputPartition(0), sc.users[0], part)
 		if got := s.told(); len(got) != step.told {
 			t.Fatalf("at %s %d have fired, want %d: %v", clockText(step.now), len(got), step.told, got)
 		}
@@ -133,7 +133,7 @@ func TestBoundedFiresLoseNothing(t *testing.T) {
 		if next := 11*sec + int64(fired/3*400); fired == users || part.Clock() >= next || part.Clock() < next-1000 {
 			t.Fatalf("after %d the clock stands at %d and there are more, want it before %d", fired, part.Clock(), next)
 		}
-		checkHints(t, s.store, inputPartition(0), sc.users[0], part)
+		checkHints(t, s.sc.set, s.store, inputPartition(0), sc.users[0], part)
 		if round%5 == 0 {
 			part = s.claim(inputPartition(0))
 		}
@@ -173,7 +173,7 @@ func TestWallClockFiresEachOnce(t *testing.T) {
 		part := s.claim(inputPartition(0))
 		flush := func() {
 			s.closeAndPublish(part)
-			checkHints(t, s.store, inputPartition(0), sc.users[0], nil)
+			checkHints(t, s.sc.set, s.store, inputPartition(0), sc.users[0], nil)
 		}
 		for n := range int64(1 + d(60)) {
 			switch d(6) {

@@ -167,7 +167,7 @@ rules:
   - {name: fast, on: go, wait: 1d, send: {{send}}}
 `)
 	st := &rules.State{}
-	if due, ok := st.NextDue(); ok || due != 0 || st.Pending() != 0 || st.Newest() != 0 {
+	if due, ok := st.NextDue(set); ok || due != 0 || st.Pending() != 0 || st.Newest() != 0 {
 		t.Errorf("an empty state is due at %d", due)
 	}
 	for i, want := range []struct {
@@ -181,7 +181,7 @@ rules:
 		{rules.Input{Until: start + 9*day - 1}, 1, 9 * day},
 	} {
 		set.Step(st, "u1", want.in, &rules.Result{})
-		if due, ok := st.NextDue(); !ok || due-start != want.due || st.Pending() != want.pending {
+		if due, ok := st.NextDue(set); !ok || due-start != want.due || st.Pending() != want.pending {
 			t.Errorf("step %d: %d pending, next due %s", i, st.Pending(), offset(due-start))
 		}
 	}

@@ -88,8 +88,10 @@ func (st *State) Newest() int64 { return st.newest }
 // Pending is the number of pending instances.
 func (st *State) Pending() int { return len(st.instances) }
 
-// NextDue returns when the next instance is due, false if none is pending.
-func (st *State) NextDue() (int64, bool) {
+// NextDue returns when the next instance decides something by the clock, false if
+// none will. It looks ahead through transitions that decide nothing, under the
+// rules of the set.
+func (st *State) NextDue(_ *Set) (int64, bool) {
 	due, ok := int64(0), false
 	for i := range st.instances {
 		if d := st.instances[i].Due; !ok || d < due {
@@ -195,12 +197,14 @@ func (st *State) setLastSent(rule ID, t int64) {
 }
 
 func (st *State) find(rule ID, key string) *Instance {
-	for i := range st.instances {
-		if st.instances[i].rule == rule && st.instances[i].Key == key {
-			return &st.instances[i]
-		}
+	if i := st.indexOf(rule, key); i >= 0 {
+		return &st.instances[i]
 	}
 	return nil
+}
+
+func (st *State) indexOf(rule ID, key string) int {
+	return slices.IndexFunc(st.instances, func(in Instance) bool { return in.rule == rule && in.Key == key })
 }
 
 // remove takes an instance out. The memory that it leaves at the end is not

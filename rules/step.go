@@ -14,6 +14,7 @@ type stepper struct {
 	env  Env
 	// byClock says that the clock drives what fires, not an event.
 	byClock bool
+	replay  bool // what fires is known already
 }
 
 // Step takes one input of a user in: it changes st and adds to out. It is a
@@ -24,14 +25,19 @@ type stepper struct {
 func (s *Set) Step(st *State, user string, in Input, out *Result) {
 	sp := stepper{set: s, st: st, user: user, out: out}
 	sp.env = Env{Set: s, State: st, User: user}
+	sp.replay = in.Replay
 	if in.Event != nil {
-		sp.apply(in.Event)
+		sp.apply(in.Event, in.Decided)
+		return
+	}
+	if in.Replay {
+		sp.force(in.Decided)
 		return
 	}
 	sp.advance(in.Until, in.Fired)
 }
 
-func (sp *stepper) apply(e *Event) {
+func (sp *stepper) apply(e *Event, decided []Decided) {
 	p := sp.set.plan(e)
 	if p == nil {
 		sp.out.Unread = true
@@ -46,7 +52,10 @@ func (sp *stepper) apply(e *Event) {
 	sp.env.Event, sp.env.Now, sp.env.upper = e, e.Time, e.Time
 
 	sp.takeIn(p, e)
-	if len(sp.st.instances) > 0 {
+	switch {
+	case sp.replay:
+		sp.force(decided)
+	case len(sp.st.instances) > 0:
 		sp.endRemoved(endOfTime, e.Time)
 		sp.cancel(p, e)
 	}
@@ -150,7 +159,7 @@ func (sp *stepper) cancel(p *plan, e *Event) {
 
 // trigger starts, restarts or fires the rule if the event matches it.
 func (sp *stepper) trigger(r *Rule, p *plan, e *Event) {
-	if !sp.ask(r.Where) {
+	if sp.replay && !r.Waits || !sp.ask(r.Where) {
 		return
 	}
 	key := ""
@@ -181,7 +190,7 @@ func (sp *stepper) trigger(r *Rule, p *plan, e *Event) {
 	} else {
 		sp.st.instances = append(sp.st.instances, in)
 	}
-	if sp.out.Verbose {
+	if sp.out.Verbose && !sp.replay {
 		sp.emit(Armed, r, &in, e.Time)
 	}
 }

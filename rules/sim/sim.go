@@ -158,7 +158,7 @@ func (s *Sim) step(n int32, u *user, id string, in rules.Input) {
 	for i := range s.result.Decisions {
 		s.decided(n, &s.result.Decisions[i])
 	}
-	due, ok := u.state.NextDue()
+	due, ok := u.state.NextDue(s.set)
 	switch {
 	case !ok:
 		u.due = 0

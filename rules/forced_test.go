@@ -1,0 +1,97 @@
+package rules_test
+
+import (
+	"bytes"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/nudged/nudged/rules"
+)
+
+// decidedOf is what the evidence tells of the decisions made.
+func decidedOf(out *rules.Result) []rules.Decided {
+	var told []rules.Decided
+	for i := range out.Decisions {
+		d := &out.Decisions[i]
+		if d.Verbose {
+			continue
+		}
+		e := rules.Decided{Rule: d.Rule, Instance: d.Instance, Step: d.Step, TriggerID: d.Trigger.ID, Outcome: d.Outcome,
+			Experiment: d.Experiment, Arm: d.Arm, Due: d.Due, At: d.At}
+		if d.Send != nil {
+			e.Channel, e.Class = d.Send.Channel, d.Send.Class
+		}
+		told = append(told, e)
+	}
+	return told
+}
+
+// A replay with the evidence leads to the state that the decisions led to, byte
+// for byte, and emits nothing.
+func TestReplayLeadsToTheSameState(t *testing.T) {
+	set := compile(t, everythingRules)
+	rapid.Check(t, func(t *rapid.T) {
+		user := randomUser(t)
+		decided, replayed := &rules.State{}, &rules.State{}
+		for i, in := range randomInputs(t, set, 80) {
+			out, again := rules.Result{}, rules.Result{Verbose: true}
+			set.Step(decided, user, in, &out)
+			in.Replay, in.Decided = true, decidedOf(&out)
+			if in.Event != nil || len(in.Decided) > 0 {
+				set.Step(replayed, user, in, &again)
+			}
+			if len(again.Decisions) > 0 {
+				t.Fatalf("the replay of input %d emits %+v", i, again.Decisions)
+			}
+			if again.Changed != out.Changed || again.Duplicate != out.Duplicate || again.Unread != out.Unread {
+				t.Fatalf("input %d: decided %+v, replayed %+v", i, out, again)
+			}
+			a, b := decided.Append(nil, set), replayed.Append(nil, set)
+			if !bytes.Equal(a, b) {
+				t.Fatalf("after input %d, %+v:\ndecided  %x\nreplayed %x", i, in, a, b)
+			}
+		}
+	})
+}
+
+// What was decided under rules that are gone since still counts.
+func TestReplayUnderEditedRules(t *testing.T) {
+	set := compile(t, `
+rules:
+  - {name: r, on: go, wait: 2d, cooldown: 5d, send: {{send}}}
+  - {name: other, on: go, wait: 1d, send: {{send}}}
+`)
+	p := played{state: &rules.State{}}
+	sent := rules.Decided{Rule: "r", TriggerID: "e0", Outcome: rules.Sent, Channel: "push", Class: "ad", Due: start, At: start}
+	p.step(set, rules.Input{Until: start, Fired: start, Replay: true, Decided: []rules.Decided{sent}}, true)
+	p.step(set, rules.Input{Event: event(set, "e1", "go", start+day), Replay: true, Decided: []rules.Decided{
+		{Rule: "nobody knows it", TriggerID: "e1", Outcome: rules.Sent, At: start + day},
+	}}, true)
+	checkLines(t, p.lines, ``)
+	// The instances were begun as usual; the send that no instance is left of
+	// holds the next one back.
+	p.step(set, rules.Input{Until: start + 3*day}, false)
+	checkLines(t, p.lines, `
+		2d other sent
+		3d r cooldown`)
+}
+
+// What is not named decides nothing, however due it is.
+func TestReplayDecidesNothing(t *testing.T) {
+	set := compile(t, `
+rules:
+  - {name: r, on: go, wait: 2d, unless: [{on: stop}], send: {{send}}}
+  - {name: atonce, on: stop, send: {{send}}}
+`)
+	p := played{state: &rules.State{}}
+	p.step(set, rules.Input{Event: event(set, "e1", "go", start), Replay: true}, true)
+	p.step(set, rules.Input{Until: start + 9*day, Fired: start + 9*day, Replay: true}, true)
+	p.step(set, rules.Input{Event: event(set, "e2", "stop", start+9*day), Replay: true}, true)
+	checkLines(t, p.lines, ``)
+	if n := p.state.Pending(); n != 1 {
+		t.Fatalf("%d pending, want 1", n)
+	}
+	p.step(set, rules.Input{Until: start + 10*day, Fired: start + 10*day}, false)
+	checkLines(t, p.lines, `10d r sent`)
+}
