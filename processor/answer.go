@@ -84,7 +84,7 @@ func (c *claiming) answer(ctx context.Context, pr *Processor, stop *StopError) (
 		return accept, nil
 	case stopOlder:
 		if accept {
-			f.k.Lost, c.wipe = true, true
+			f.k.Lost, f.wipe = true, true
 			c.takeOver(f.k.Base)
 		}
 		return accept, nil
@@ -113,7 +113,7 @@ func (c *claiming) answerMoved(reset OffsetReset) error {
 	f := &c.finding
 	switch reset {
 	case ResetRebuild:
-		c.wipe = true
+		c.finding.wipe = true
 	case ResetSkip:
 		return c.skipTo(f.kafka.Offset)
 	}
@@ -186,14 +186,25 @@ func (c *claiming) keep(ctx context.Context, pr *Processor) error {
 				n.Seq, n.Epoch, n.Position, r.Seq, r.Offset)
 		}
 		k.Seq, k.Last, k.Offset, k.Clock = n.Seq, n.Seq, n.next(), n.Clock
+		if n.Seq == r.Seq {
+			k.Offset, k.Clock = r.Offset, r.Clock
+		}
 	case r.Oldest == 0, s.cutAbove(r.Evidence) && pr.cfg.AcceptStateLoss:
 		k.Seq, k.Last, k.Offset, k.Clock = r.Seq, r.Last, r.Offset, r.Clock
 	case s.cutAbove(r.Evidence):
 		return c.finding.stop(stopFinal, "whether the last batches in Redis (from %d on) were published cannot be told: retention has removed records from the send or decision topic", r.Oldest)(
 			"Add --accept-state-loss to take them for published; or " + startOver)
 	default:
-		// None of what waits in the outbox is visible.
-		k.Seq, k.Last = r.Oldest-1, min(r.Last, r.Oldest-1)
+		// None of what waits in the outbox is visible; what is visible lies below.
+		if s, err = pr.survey(ctx, f, Evidence{}, nil); err != nil {
+			return err
+		}
+		switch n := &s.newest; {
+		case s.found:
+			k.Seq, k.Last, k.Offset, k.Clock = n.Seq, n.Seq, n.next(), n.Clock
+		case s.cutAbove(Evidence{}):
+			k.Seq, k.Last = r.Oldest-1, min(r.Last, r.Oldest-1)
+		}
 	}
 	for _, h := range r.History {
 		if h.First <= k.Seq {
@@ -227,6 +238,9 @@ func (c *claiming) rebuild(ctx context.Context, pr *Processor) error {
 	k := c.blank(base)
 	if s.found {
 		k.Seq, k.Last, k.Offset, k.Clock, k.History = s.newest.Seq, s.newest.Seq, max(base, s.newest.next()), s.newest.Clock, s.history
+		if f.r != nil && f.r.ID == f.id && f.r.Seq == k.Seq && agreement(f.r.History, k.History, k.Seq) == k.Seq {
+			k.Offset, k.Clock = f.r.Offset, f.r.Clock // how far that batch went is known
+		}
 	}
 	whole := s.damage == nil && (!s.found || s.first.Previous == 0 || s.first.Position <= base)
 	switch {
@@ -241,7 +255,7 @@ func (c *claiming) rebuild(ctx context.Context, pr *Processor) error {
 		return f.stop(stopFinal, "--on-offset-reset rebuild cannot be followed: the send and decision topics do not tell all that was decided: %v", what)(
 			"Add --accept-state-loss to go on all the same: what may have been decided ends without a decision; or " + startOver)
 	}
-	f.k, c.wipe = &k, true
+	f.k, f.wipe = &k, true
 	return nil
 }
 
@@ -306,11 +320,11 @@ func (c *claiming) answerAbove(pr *Processor, kind stopKind) error {
 // accepts that it is incomplete: what is missing is noted in the position.
 func (c *claiming) acceptLoss(ctx context.Context, pr *Processor) error {
 	f := &c.finding
-	if !pr.cfg.AcceptStateLoss || !c.stands.replays() && !c.wipe || f.k == nil || f.k.Seq == 0 {
+	if !pr.cfg.AcceptStateLoss || !c.stands.replays() || f.k == nil || f.k.Seq == 0 {
 		return nil
 	}
 	from, last, seq := Evidence{}, int64(0), int64(0)
-	rebuild := c.stands != standsBehind || c.wipe
+	rebuild := c.stands != standsBehind
 	if !rebuild {
 		from, last, seq = f.r.Evidence, f.r.Last, f.r.Seq
 	}

@@ -52,9 +52,8 @@ type claiming struct {
 	finding finding
 	stands  standing
 	commit  Position // K as the claim commits it
-	// What an answer to a stop asks for: to empty the store, to take over what is
-	// stored under another identity.
-	wipe     bool
+	// takeover is what an answer to a stop asks for: to take over what is stored
+	// under another identity.
 	takeover *Takeover
 }
 
@@ -152,6 +151,9 @@ func (pr *Processor) judge(ctx context.Context, c *claiming, kafka Inspection) e
 		c.commit = Position{TopicID: kafka.TopicID, Offset: base, Base: base, Counts: kafka.Counts}
 	}
 	epoch := max(c.commit.Epoch+1, pr.cfg.Now())
+	if h := c.commit.History; len(h) > 0 {
+		epoch = max(epoch, h[len(h)-1].Epoch+1) // an answer may know of nothing else
+	}
 	if r != nil {
 		epoch = max(epoch, r.Epoch+1)
 	}
@@ -183,10 +185,8 @@ func (pr *Processor) take(ctx context.Context, c *claiming) (*Partition, error) 
 	if c.stands, err = c.finding.judge(); err != nil {
 		return nil, err
 	}
-	// What an answer had emptied stays so if the claim is cut short: the replay of an
-	// empty partition begins at the base.
-	rebuild := c.wipe || c.stands == standsBranch || c.stands == standsEmpty
-	if claimed.Header.Wiping || rebuild {
+	rebuild := c.stands == standsBranch || c.stands == standsEmpty
+	if claimed.Header.Wiping || rebuild || c.finding.wipe {
 		if err := pr.empty(ctx, c, claimed); err != nil {
 			return nil, err
 		}

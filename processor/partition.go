@@ -104,7 +104,8 @@ func openPartition(cfg *Settings, input TopicPartition, c *Claimed, base Positio
 	}
 	p.set = cfg.Set.WithNames(retired)
 	p.result.Verbose = cfg.Decisions == DecisionsAll
-	p.book.evicted = c.Header.Seq > 0
+	// A replay that was cut short has states without a batch.
+	p.book.evicted = c.Header.Seq > 0 || c.Header.Clock > 0 || c.Header.Offset != c.Header.Base
 	p.out.init(cfg, input)
 	p.publishing.init(base, c.Header)
 	return p

@@ -42,7 +42,11 @@ func (h History) With(epoch, seq int64) History {
 	if n := len(h); n > 0 && h[n-1].Epoch == epoch {
 		return h
 	}
-	out := append(h[:len(h):len(h)], EpochStart{epoch, seq})
+	kept := len(h)
+	for kept > 0 && h[kept-1].First >= seq {
+		kept-- // of a history that a replay has not come to
+	}
+	out := append(h[:kept:kept], EpochStart{epoch, seq})
 	if len(out) > maxHistory {
 		out = out[len(out)-maxHistory:]
 	}

@@ -65,6 +65,8 @@ type finding struct {
 	// groups tells who has decided from the partition; it is asked only when neither
 	// k nor r exist.
 	groups func() ([]string, error)
+	// wipe says that an answer gives up what is stored.
+	wipe bool
 	// former is the identity that an answer has given up, "" if there is none.
 	former string
 }
@@ -84,7 +86,7 @@ func (f *finding) judge() (standing, error) {
 		return 0, err
 	}
 	k, r := f.k, f.r
-	if r != nil && r.Wiping {
+	if r != nil && (r.Wiping || f.wipe) {
 		r = nil
 	}
 	switch {
@@ -101,7 +103,13 @@ func (f *finding) judge() (standing, error) {
 	m := agreement(r.History, k.History, min(r.Seq, k.Seq))
 	switch {
 	case m == r.Seq && m == k.Seq:
-		if k.resume(r.Offset) != k.resume(k.Offset) {
+		at, committed := k.resume(r.Offset), k.resume(k.Offset)
+		if at > committed {
+			// The position was made from the evidence, which does not tell how far the
+			// newest batch went.
+			return standsAhead, f.inLog(at)
+		}
+		if at < committed {
 			kind := stopFinal
 			if k.First == k.Seq+1 {
 				kind = stopTorn

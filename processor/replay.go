@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/nudged/nudged/rules"
@@ -155,11 +156,33 @@ func (p *Partition) replayEvent(ctx context.Context, ev *rules.Event) error {
 	if err != nil {
 		return err
 	}
-	before, _ := st.NextDue()
+	before, _ := st.NextDue(p.set)
 	p.result.Reset()
-	p.set.Step(st, ev.User, rules.Input{Event: ev, Replay: true, Decided: decided}, &p.result)
+	if p.cfg.Decisions == DecisionsNone {
+		p.stepUntold(st, ev, decided)
+	} else {
+		p.set.Step(st, ev.User, rules.Input{Event: ev, Replay: true, Decided: decided}, &p.result)
+	}
 	p.told(st, ev.User, before, p.result.Changed)
 	return nil
+}
+
+// stepUntold applies an event under "decisions: none". What it cancelled or held
+// back is not told, so the rules say it again; what was sent and they would not send
+// now is done as it is told.
+func (p *Partition) stepUntold(st *rules.State, ev *rules.Event, decided []rules.Decided) {
+	p.set.Step(st, ev.User, rules.Input{Event: ev}, &p.result)
+	again := decided[:0]
+	for _, d := range decided {
+		if !slices.ContainsFunc(p.result.Decisions, func(o rules.Decision) bool {
+			return o.Outcome == d.Outcome && o.Rule == d.Rule && o.Instance == d.Instance && o.Step == d.Step && o.Trigger.ID == d.TriggerID
+		}) {
+			again = append(again, d)
+		}
+	}
+	if len(again) > 0 {
+		p.set.Step(st, ev.User, rules.Input{Until: ev.Time, Replay: true, Decided: again}, &p.result)
+	}
 }
 
 // tellBefore applies what was decided before the event at the offset: by the
@@ -200,7 +223,7 @@ func (p *Partition) applyTold(ctx context.Context, t *told) error {
 	if err != nil {
 		return err
 	}
-	before, _ := st.NextDue()
+	before, _ := st.NextDue(p.set)
 	p.result.Reset()
 	d := t.decided
 	p.set.Step(st, t.user, rules.Input{Until: d.Due, Fired: d.At, Replay: true, Decided: []rules.Decided{d}}, &p.result)
@@ -214,7 +237,7 @@ func (p *Partition) told(st *rules.State, user string, before int64, changed boo
 	if st.TimerHint() <= p.clock {
 		st.SetTimerHint(0) // it has come up
 	}
-	due, ok := st.NextDue()
+	due, ok := st.NextDue(p.set)
 	armed := false
 	switch {
 	case !ok:
@@ -249,7 +272,7 @@ func (p *Partition) decideUntold(ctx context.Context, until int64) error {
 		if err != nil {
 			return err
 		}
-		due, _ := st.NextDue()
+		due, _ := st.NextDue(p.set)
 		if due > until {
 			return nil
 		}
@@ -289,7 +312,7 @@ func (p *Partition) passTo(ctx context.Context, to int64) error {
 		if err != nil {
 			return err
 		}
-		due, ok := st.NextDue()
+		due, ok := st.NextDue(p.set)
 		switch {
 		case !ok:
 		case due <= to:
@@ -317,7 +340,7 @@ func (p *Partition) firstOverdue(ctx context.Context) (at int64, ok bool, err er
 		if err != nil {
 			return 0, false, err
 		}
-		if due, ok := st.NextDue(); ok && due <= p.clock {
+		if due, ok := st.NextDue(p.set); ok && due <= p.clock {
 			return (*o)[0].at, true, nil
 		}
 		heap.Pop(o)
@@ -473,12 +496,12 @@ func (p *Partition) endUntold(ctx context.Context) error {
 					TriggerID: strings.Clone(in.Trigger.ID), Outcome: rules.Cancelled, Due: in.Due, At: p.clock})
 			}
 		}
-		before, _ := st.NextDue()
+		before, _ := st.NextDue(p.set)
 		p.result.Reset()
 		p.set.Step(st, user, rules.Input{Until: p.clock, Fired: p.clock, Replay: true, Decided: ended}, &p.result)
 		heap.Pop(&p.replay.overdue)
 		p.told(st, user, before, p.result.Changed)
-		if due, ok := st.NextDue(); ok && due <= p.clock {
+		if due, ok := st.NextDue(p.set); ok && due <= p.clock {
 			return p.stop(fmt.Sprintf("what user %q had due at %d cannot be ended", user, due))
 		}
 		p.count.untold += int64(len(ended))
