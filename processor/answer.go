@@ -206,6 +206,9 @@ func (c *claiming) keep(ctx context.Context, pr *Processor) error {
 			k.Seq, k.Last = r.Oldest-1, min(r.Last, r.Oldest-1)
 		}
 	}
+	if k.Seq == 0 {
+		k = c.blank(r.Base) // nothing is published; Redis may be ahead of that
+	}
 	for _, h := range r.History {
 		if h.First <= k.Seq {
 			k.History = append(k.History, h)

@@ -106,15 +106,17 @@ func (w *world) settle() {
 		}
 		return true
 	})
-	for _, o := range w.log.out {
-		o.late = nil
+	if w.d.chance(30) || w.budget <= 0 {
+		for _, o := range w.log.out {
+			o.late = nil
+		}
 	}
 }
 
 // dawdle has markers of a transaction that is committed come late.
 func (w *world) dawdle(txn *outTxn) {
 	for _, at := range txn.touched {
-		if o := w.log.out[at]; o.late == nil && w.d.chance(20) {
+		if o := w.log.out[at]; o.late == nil && w.d.chance(40) {
 			o.late = txn
 		}
 	}

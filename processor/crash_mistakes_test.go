@@ -115,7 +115,7 @@ func (s *planted) Claim(ctx context.Context, tp processor.TopicPartition, c proc
 		}
 	}
 	if s.w.plant.generations && !out.Header.Wiping {
-		s.w.claimed[tp] = int64(s.w.gens[tp])
+		s.w.claimed[tp] = int64(1+s.w.gens[tp]) * 1_000_000 // above what new headers have
 		out.Header.Epoch = s.w.claimed[tp]
 	}
 	return out, nil
