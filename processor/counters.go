@@ -17,6 +17,7 @@ type Counters struct {
 	Mismatches   atomic.Int64 // attribute values of a wrong type
 	Replayed     atomic.Int64 // records taken in again after Redis had lost something
 	Untold       atomic.Int64 // instances ended because nothing tells what became of them
+	Refused      atomic.Int64 // instances not started: the user has too many pending
 	Fired        atomic.Int64 // looks at users by timers
 	Decisions    atomic.Int64
 	Sent         atomic.Int64
@@ -31,8 +32,8 @@ type Counters struct {
 
 // tally counts within one batch without atomics.
 type tally struct {
-	events, unread, duplicates, deadLetters, pulledBack, missing, mismatches, fired int64
-	decisions, sent, batches, written, replayed, untold                             int64
+	events, unread, duplicates, deadLetters, pulledBack, missing, mismatches, refused, fired int64
+	decisions, sent, batches, written, replayed, untold                                      int64
 }
 
 func (t *tally) decided(o rules.Outcome) {
@@ -50,6 +51,7 @@ func (t *tally) addTo(c *Counters) {
 	c.PulledBack.Add(t.pulledBack)
 	c.Missing.Add(t.missing)
 	c.Mismatches.Add(t.mismatches)
+	c.Refused.Add(t.refused)
 	c.Fired.Add(t.fired)
 	c.Decisions.Add(t.decisions)
 	c.Sent.Add(t.sent)

@@ -280,6 +280,7 @@ func (p *Partition) take(cause Cause, position, clock int64) bool {
 	}
 	p.count.missing += int64(r.Missing)
 	p.count.mismatches += int64(r.Mismatches)
+	p.count.refused += int64(r.Refused)
 	for i := range r.Decisions {
 		d := &r.Decisions[i]
 		p.count.decided(d.Outcome)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"github.com/nudged/nudged/rules"
@@ -158,31 +157,10 @@ func (p *Partition) replayEvent(ctx context.Context, ev *rules.Event) error {
 	}
 	before, _ := st.NextDue(p.set)
 	p.result.Reset()
-	if p.cfg.Decisions == DecisionsNone {
-		p.stepUntold(st, ev, decided)
-	} else {
-		p.set.Step(st, ev.User, rules.Input{Event: ev, Replay: true, Decided: decided}, &p.result)
-	}
+	in := rules.Input{Event: ev, Replay: true, Decided: decided, SendsOnly: p.cfg.Decisions == DecisionsNone}
+	p.set.Step(st, ev.User, in, &p.result)
 	p.told(st, ev.User, before, p.result.Changed)
 	return nil
-}
-
-// stepUntold applies an event under "decisions: none". What it cancelled or held
-// back is not told, so the rules say it again; what was sent and they would not send
-// now is done as it is told.
-func (p *Partition) stepUntold(st *rules.State, ev *rules.Event, decided []rules.Decided) {
-	p.set.Step(st, ev.User, rules.Input{Event: ev}, &p.result)
-	again := decided[:0]
-	for _, d := range decided {
-		if !slices.ContainsFunc(p.result.Decisions, func(o rules.Decision) bool {
-			return o.Outcome == d.Outcome && o.Rule == d.Rule && o.Instance == d.Instance && o.Step == d.Step && o.Trigger.ID == d.TriggerID
-		}) {
-			again = append(again, d)
-		}
-	}
-	if len(again) > 0 {
-		p.set.Step(st, ev.User, rules.Input{Until: ev.Time, Replay: true, Decided: again}, &p.result)
-	}
 }
 
 // tellBefore applies what was decided before the event at the offset: by the
@@ -492,7 +470,7 @@ func (p *Partition) endUntold(ctx context.Context) error {
 		var ended []rules.Decided
 		for _, in := range st.Instances() {
 			if in.Due <= p.clock {
-				ended = append(ended, rules.Decided{Rule: in.RuleName(p.set), Instance: strings.Clone(in.Key), Step: in.Step,
+				ended = append(ended, rules.Decided{Rule: in.RuleName(p.set), Instance: strings.Clone(in.Key),
 					TriggerID: strings.Clone(in.Trigger.ID), Outcome: rules.Cancelled, Due: in.Due, At: p.clock})
 			}
 		}

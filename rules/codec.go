@@ -2,28 +2,36 @@ package rules
 
 import (
 	"encoding/binary"
-	"errors"
-	"fmt"
 	"math"
-	"unsafe"
 )
 
-// The stored form of a State, version 1. Integers are varints (zigzag where
+// The stored form of a State, version 2. Integers are varints (zigzag where
 // they may be negative), times are distances from the newest event, which keeps
 // them short. Sections that are empty are absent.
 //
-//	version  1 byte
-//	newest   zigzag
-//	sections uvarint, bits below
-//	hint     zigzag, due - newest
-//	recent   count, 6 bytes each
-//	attrs    count, each: id (4 bytes), value
-//	metrics  count, each: id, kind | 0x80 if keyed, points from the newest
-//	         back: uvarint (distance << 1 | n > 1) [n] [6 bytes of key]
-//	sent     count, each: id, zigzag newest - t
-//	pending  count, each: id, flags, due - newest, [key], [step], type,
-//	         trigger id, newest - time, partition, offset, [fields]
-const stateVersion = 1
+//	version   1 byte
+//	newest    zigzag
+//	sections  uvarint, bits below
+//	hint      zigzag, due - newest
+//	recent    count, 6 bytes each
+//	attrs     count, each: id (4 bytes), value
+//	metrics   count, each: id, kind | 0x80 if keyed, points from the newest
+//	          back: uvarint (distance << 1 | n > 1) [n] [6 bytes of key] [sum as
+//	          a value]; of a Latest then the value
+//	sent      count, each: id, zigzag newest - t
+//	pending   count, each: id, flags, due - newest, [key], [position], [arm:
+//	          experiment, phase, text], then of a trigger that a schedule made:
+//	          newest - time, partition; of an event: type, trigger id,
+//	          newest - time, partition, offset, [fields]
+//	sends     count, each: class, channel, count, from the newest back: zigzag
+//	          newest - t, then distances
+//	exposures count, each: experiment, uvarint (phase << 2 | converted << 1 |
+//	          over), unless over: rule, arm, zigzag newest - t
+//	swept     count, each: id, zigzag newest - t
+//
+// Version 1 had the sections up to pending, and of metrics counts and lasts. Its
+// bytes mean the same here.
+const stateVersion, firstVersion = 2, 1
 
 const (
 	hasHint = 1 << iota
@@ -32,14 +40,27 @@ const (
 	hasMetrics
 	hasSent
 	hasPending
+	hasSends
+	hasExposures
+	hasSwept
 	knownSections = 1<<iota - 1
 )
 
 const (
 	instanceKey = 1 << iota
-	instanceStep
+	instancePos
 	instanceTypeText
 	instanceFields
+	instanceArm
+	instanceSent
+	instanceScheduled
+	knownFlags = 1<<iota - 1
+)
+
+const (
+	exposureOver = 1 << iota
+	exposureConverted
+	exposurePhase = iota // the phase is shifted by so much
 )
 
 const keyedMetric = 0x80
@@ -50,23 +71,11 @@ const keyedMetric = 0x80
 func (st *State) Append(dst []byte, s *Set) []byte {
 	st.drop(s)
 	sections := uint64(0)
-	if st.hint != 0 {
-		sections |= hasHint
-	}
-	if len(st.recent) > 0 {
-		sections |= hasRecent
-	}
-	if len(st.attrs) > 0 {
-		sections |= hasAttrs
-	}
-	if len(st.metrics) > 0 {
-		sections |= hasMetrics
-	}
-	if len(st.sent) > 0 {
-		sections |= hasSent
-	}
-	if len(st.instances) > 0 {
-		sections |= hasPending
+	for bit, there := range [...]bool{st.hint != 0, len(st.recent) > 0, len(st.attrs) > 0, len(st.metrics) > 0, len(st.sent) > 0,
+		len(st.instances) > 0, len(st.sends) > 0, len(st.exposures) > 0, len(st.swept) > 0} {
+		if there {
+			sections |= 1 << bit
+		}
 	}
 	dst = append(dst, stateVersion)
 	dst = binary.AppendVarint(dst, st.newest)
@@ -91,53 +100,72 @@ func (st *State) Append(dst []byte, s *Set) []byte {
 			dst = st.appendMetric(dst, &st.metrics[i])
 		}
 	}
-	if len(st.sent) > 0 {
-		dst = binary.AppendUvarint(dst, uint64(len(st.sent)))
-		for _, l := range st.sent {
-			dst = appendID(dst, l.rule)
-			dst = binary.AppendVarint(dst, st.newest-l.t)
-		}
-	}
+	dst = st.appendTimes(dst, st.sent)
 	if len(st.instances) > 0 {
 		dst = binary.AppendUvarint(dst, uint64(len(st.instances)))
 		for i := range st.instances {
 			dst = st.appendInstance(dst, &st.instances[i])
 		}
 	}
+	if len(st.sends) > 0 {
+		dst = binary.AppendUvarint(dst, uint64(len(st.sends)))
+		for i := range st.sends {
+			dst = st.appendSends(dst, &st.sends[i])
+		}
+	}
+	if len(st.exposures) > 0 {
+		dst = binary.AppendUvarint(dst, uint64(len(st.exposures)))
+		for i := range st.exposures {
+			dst = st.appendExposure(dst, &st.exposures[i])
+		}
+	}
+	return st.appendTimes(dst, st.swept)
+}
+
+func (st *State) appendTimes(dst []byte, times []ruleTime) []byte {
+	if len(times) == 0 {
+		return dst
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(times)))
+	for _, l := range times {
+		dst = appendID(dst, l.rule)
+		dst = binary.AppendVarint(dst, st.newest-l.t)
+	}
 	return dst
 }
 
-// drop removes what nothing can need any more.
-func (st *State) drop(s *Set) {
-	keptAttrs := st.attrs[:0]
-	for _, a := range st.attrs {
-		if _, ok := s.attrs[a.ID]; ok {
-			keptAttrs = append(keptAttrs, a)
+func (st *State) appendSends(dst []byte, l *sendLog) []byte {
+	dst = appendID(appendID(dst, l.class), l.channel)
+	dst = binary.AppendUvarint(dst, uint64(len(l.times)))
+	at := st.newest
+	for i := len(l.times) - 1; i >= 0; i-- {
+		if i == len(l.times)-1 {
+			// The clock may be ahead of the user's events.
+			dst = binary.AppendVarint(dst, at-l.times[i])
+		} else {
+			dst = binary.AppendUvarint(dst, uint64(at-l.times[i]))
 		}
+		at = l.times[i]
 	}
-	st.attrs = keptAttrs
-	n := 0
-	for i := range st.metrics {
-		m := s.metrics[st.metrics[i].id]
-		if m == nil || !st.metrics[i].is(m) {
-			continue
-		}
-		st.metrics[i].prune(m, st.newest)
-		if len(st.metrics[i].points) == 0 {
-			continue
-		}
-		// Swapped, not copied: each element keeps points of its own for reuse.
-		st.metrics[n], st.metrics[i] = st.metrics[i], st.metrics[n]
-		n++
+	return dst
+}
+
+func (st *State) appendExposure(dst []byte, e *exposure) []byte {
+	head := uint64(e.phase) << exposurePhase
+	if e.over {
+		head |= exposureOver
 	}
-	st.metrics = st.metrics[:n]
-	keptSent := st.sent[:0]
-	for _, l := range st.sent {
-		if r := s.rules[l.rule]; r != nil && st.newest-l.t < r.Cooldown {
-			keptSent = append(keptSent, l)
-		}
+	if e.converted {
+		head |= exposureConverted
 	}
-	st.sent = keptSent
+	dst = appendID(dst, e.experiment)
+	dst = binary.AppendUvarint(dst, head)
+	if e.over {
+		return dst
+	}
+	dst = appendID(dst, e.rule)
+	dst = appendString(dst, e.arm)
+	return binary.AppendVarint(dst, st.newest-e.t)
 }
 
 func (st *State) appendMetric(dst []byte, ms *metricState) []byte {
@@ -159,27 +187,39 @@ func (st *State) appendMetric(dst []byte, ms *metricState) []byte {
 		} else {
 			dst = binary.AppendUvarint(dst, head)
 		}
-		if ms.keyed {
+		switch {
+		case ms.hasKeys():
 			dst = appendUint48(dst, p.key)
+		case ms.kind == Sum:
+			dst = appendValue(dst, shortest(math.Float64frombits(p.key)))
 		}
 		at = p.t
+	}
+	if ms.kind == Latest {
+		dst = appendValue(dst, ms.value)
 	}
 	return dst
 }
 
+// hasKeys says that the points of the metric are told apart.
+func (ms *metricState) hasKeys() bool { return ms.keyed || ms.kind == Distinct }
+
+// shortest writes a whole number as one: most sums of money are.
+func shortest(f float64) Value {
+	if f == math.Trunc(f) && math.Abs(f) < 1<<53 {
+		return IntValue(int64(f))
+	}
+	return FloatValue(f)
+}
+
 func (st *State) appendInstance(dst []byte, in *Instance) []byte {
+	t := &in.Trigger
 	flags := byte(0)
-	if in.Key != "" {
-		flags |= instanceKey
-	}
-	if in.Step != 0 {
-		flags |= instanceStep
-	}
-	if in.Trigger.typeID == 0 {
-		flags |= instanceTypeText
-	}
-	if len(in.Trigger.Fields) > 0 {
-		flags |= instanceFields
+	scheduled := t.isScheduled()
+	for flag, there := range [...]bool{in.Key != "", in.Pos != 0, t.typeID == 0, len(t.Fields) > 0, in.run.arm != "", in.sent, scheduled} {
+		if there {
+			flags |= 1 << flag
+		}
 	}
 	dst = appendID(dst, in.rule)
 	dst = append(dst, flags)
@@ -187,10 +227,18 @@ func (st *State) appendInstance(dst []byte, in *Instance) []byte {
 	if in.Key != "" {
 		dst = appendString(dst, in.Key)
 	}
-	if in.Step != 0 {
-		dst = binary.AppendUvarint(dst, uint64(in.Step))
+	if in.Pos != 0 {
+		dst = binary.AppendUvarint(dst, uint64(in.Pos))
 	}
-	t := &in.Trigger
+	if in.run.arm != "" {
+		dst = appendID(dst, in.run.experiment)
+		dst = binary.AppendUvarint(dst, uint64(in.run.phase))
+		dst = appendString(dst, in.run.arm)
+	}
+	if scheduled {
+		dst = binary.AppendVarint(dst, st.newest-t.Time)
+		return binary.AppendUvarint(dst, uint64(t.Partition))
+	}
 	if t.typeID == 0 {
 		dst = appendString(dst, t.typ)
 	} else {
@@ -239,226 +287,4 @@ func appendValue(dst []byte, v Value) []byte {
 		dst = appendString(dst, v.str)
 	}
 	return dst
-}
-
-// Decode replaces the state with the one stored in blob, of which it keeps a
-// copy. The error says why the bytes are not a state; the state is then empty.
-func (st *State) Decode(blob []byte) error {
-	st.Reset()
-	st.buf = append(st.buf, blob...)
-	r := reader{b: st.buf}
-	if err := st.decode(&r); err != nil {
-		st.Reset()
-		return err
-	}
-	return nil
-}
-
-func (st *State) decode(r *reader) error {
-	if v := r.byte(); r.err == nil && v != stateVersion {
-		return fmt.Errorf("stored state has version %d, this program reads version %d: it was written by another version of nudged", v, stateVersion)
-	}
-	st.newest = r.varint()
-	sections := r.uvarint()
-	if sections&^uint64(knownSections) != 0 {
-		return fmt.Errorf("stored state has unknown sections %#x: it was written by a newer version of nudged", sections)
-	}
-	if sections&hasHint != 0 {
-		st.hint = st.newest + r.varint()
-	}
-	if sections&hasRecent != 0 {
-		st.recent = append(st.recent, r.take(r.count(idBytes)*idBytes)...)
-	}
-	if sections&hasAttrs != 0 {
-		for range r.count(5) {
-			st.attrs = append(st.attrs, attrState{r.id(), r.value()})
-		}
-	}
-	if sections&hasMetrics != 0 {
-		for range r.count(6) {
-			st.decodeMetric(r)
-		}
-	}
-	if sections&hasSent != 0 {
-		for range r.count(5) {
-			st.sent = append(st.sent, lastSend{r.id(), st.newest - r.varint()})
-		}
-	}
-	if sections&hasPending != 0 {
-		for range r.count(10) {
-			st.decodeInstance(r)
-		}
-	}
-	if r.err == nil && len(r.b) != 0 {
-		return fmt.Errorf("stored state has %d bytes after its end", len(r.b))
-	}
-	return r.err
-}
-
-func (st *State) decodeMetric(r *reader) {
-	id, kind := r.id(), r.byte()
-	ms := st.metricFor(&Metric{ID: id, Kind: MetricKind(kind &^ keyedMetric), Keyed: kind&keyedMetric != 0})
-	n := r.count(1)
-	base := len(ms.points)
-	at := st.newest
-	for range n {
-		head := r.uvarint()
-		p := point{t: at - int64(head>>1), n: 1}
-		if head&1 != 0 {
-			p.n = int64(r.uvarint() & math.MaxInt64)
-		}
-		if ms.keyed {
-			p.key = r.uint48()
-		}
-		at = p.t
-		ms.points = append(ms.points, p)
-	}
-	// They come newest first.
-	for i, j := base, len(ms.points)-1; i < j; i, j = i+1, j-1 {
-		ms.points[i], ms.points[j] = ms.points[j], ms.points[i]
-	}
-}
-
-func (st *State) decodeInstance(r *reader) {
-	in := st.addInstance()
-	in.rule = r.id()
-	flags := r.byte()
-	in.Due = st.newest + r.varint()
-	if flags&instanceKey != 0 {
-		in.Key = r.string()
-	}
-	if flags&instanceStep != 0 {
-		in.Step = int(r.uvarint() & math.MaxInt32)
-	}
-	t := &in.Trigger
-	if flags&instanceTypeText != 0 {
-		t.typ = r.string()
-	} else {
-		t.typeID = r.id()
-	}
-	t.ID = r.string()
-	t.Time = st.newest - r.varint()
-	t.Partition = int32(r.uvarint() & math.MaxInt32)
-	t.Offset = int64(r.uvarint() & math.MaxInt64)
-	if flags&instanceFields != 0 {
-		for range r.count(5) {
-			t.Fields = append(t.Fields, TriggerField{r.id(), r.value()})
-		}
-	}
-}
-
-// addInstance appends an empty instance, reusing the memory of an earlier one.
-func (st *State) addInstance() *Instance {
-	n := len(st.instances)
-	if n == cap(st.instances) {
-		st.instances = append(st.instances, Instance{})
-	} else {
-		st.instances = st.instances[:n+1]
-	}
-	in := &st.instances[n]
-	*in = Instance{Trigger: Trigger{Fields: in.Trigger.Fields[:0]}}
-	return in
-}
-
-// reader takes the stored form apart. After the first error it returns zeros.
-type reader struct {
-	b   []byte
-	err error
-}
-
-var errShort = errors.New("stored state is cut short or damaged")
-
-func (r *reader) fail() {
-	r.err = errShort
-	r.b = nil
-}
-
-func (r *reader) byte() byte {
-	if len(r.b) == 0 {
-		r.fail()
-		return 0
-	}
-	c := r.b[0]
-	r.b = r.b[1:]
-	return c
-}
-
-func (r *reader) uvarint() uint64 {
-	v, n := binary.Uvarint(r.b)
-	if n <= 0 {
-		r.fail()
-		return 0
-	}
-	r.b = r.b[n:]
-	return v
-}
-
-func (r *reader) varint() int64 {
-	u := r.uvarint()
-	return int64(u>>1) ^ -int64(u&1)
-}
-
-// count reads a number of elements of at least size bytes each, so that damaged
-// bytes cannot ask for more than there is.
-func (r *reader) count(size int) int {
-	n := r.uvarint()
-	if n > uint64(len(r.b)/size) {
-		r.fail()
-		return 0
-	}
-	return int(n)
-}
-
-func (r *reader) take(n int) []byte {
-	if n > len(r.b) {
-		r.fail()
-		return nil
-	}
-	b := r.b[:n]
-	r.b = r.b[n:]
-	return b
-}
-
-func (r *reader) id() ID {
-	b := r.take(4)
-	if b == nil {
-		return 0
-	}
-	return ID(binary.LittleEndian.Uint32(b))
-}
-
-func (r *reader) uint48() uint64 {
-	b := r.take(idBytes)
-	if b == nil {
-		return 0
-	}
-	return uint48(b)
-}
-
-func (r *reader) string() string {
-	b := r.take(r.count(1))
-	if len(b) == 0 {
-		return ""
-	}
-	return unsafe.String(&b[0], len(b))
-}
-
-func (r *reader) value() Value {
-	v := Value{Kind: ValueKind(r.byte())}
-	switch v.Kind {
-	case Absent:
-	case Bool:
-		v.num = uint64(r.byte() & 1)
-	case Int, Time:
-		v.num = uint64(r.varint())
-	case Float:
-		if b := r.take(8); b != nil {
-			v.num = binary.LittleEndian.Uint64(b)
-		}
-	case String, JSON:
-		v.str = r.string()
-	default:
-		r.fail()
-	}
-	return v
 }

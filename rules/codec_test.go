@@ -104,7 +104,7 @@ func TestDecodeKeepsACopy(t *testing.T) {
 	}
 }
 
-// golden is the state of goldenScript under goldenRules as version 1 stores it.
+// golden is the state of goldenScript under goldenRules as version 2 stores it.
 // States outlive programs: if this changes, the version has to.
 const (
 	goldenRules = `
@@ -125,7 +125,7 @@ rules:
 2s  a key=k1 price=7
 3s  other key=k2`
 	golden = `
-01 f0ced5edee66 3f d0fa06                              # version, newest, sections, hint
+02 f0ced5edee66 3f d0fa06                              # version, newest, sections, hint
 04 68dc941c1e10 f79936bb3ebb 9975cefc8520 e18fc95cb8fe # ids e0 e1 e2 e3
 02 f5c84edd 02 3c 6d9b9b32 04 04676f6c64               # age 30, tier gold
 03                                                     # metrics, points from the newest back
@@ -208,8 +208,11 @@ func TestDecodeErrors(t *testing.T) {
 		check("cut short", good[:n], "cut short")
 	}
 	check("a byte too many", append(slices.Clone(good), 0), "1 bytes after its end")
-	check("a later version", append([]byte{2}, good[1:]...), "version 2, this program reads version 1")
-	check("an unknown section", []byte{1, 0, 0x40}, "unknown sections 0x40")
+	check("a later version", append([]byte{3}, good[1:]...), "version 3, this program reads versions 1 to 2")
+	check("an unknown section", []byte{2, 0, 0x80, 4}, "unknown sections 0x200")
+	check("an unknown flag of an instance", []byte{2, 0, 0x20, 1, 1, 2, 3, 4, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0}, "damaged")
+	check("an unknown kind of metric", []byte{2, 0, 8, 1, 1, 2, 3, 4, 7, 0}, "damaged")
+	check("a sum that is a text", []byte{2, 0, 8, 1, 1, 2, 3, 4, 3, 1, 0, byte(rules.String), 1, 'x'}, "damaged")
 	check("an unknown kind of value", []byte{1, 0, 4, 1, 1, 2, 3, 4, 99}, "damaged")
 	check("more ids than there are bytes", []byte{1, 0, 2, 0xff, 0xff, 0xff, 0xff, 0x7f}, "cut short")
 	check("a text longer than the rest", []byte{1, 0, 4, 1, 1, 2, 3, 4, byte(rules.String), 0xff, 0x7f}, "cut short")

@@ -101,9 +101,14 @@ type Result struct {
 	Unread     bool // nothing in the set looks at events of this type
 	Missing    int  // conditions, keys and data values that read what is not there
 	Mismatches int  // attribute values of another type than declared
+	Refused    int  // instances not started, or not deferred: the user has too many
+
+	scratch stepper // memory of the last Step, for the next
 }
 
 // Reset empties the result, keeping its memory.
 func (r *Result) Reset() {
-	*r = Result{Verbose: r.Verbose, Decisions: r.Decisions[:0]}
+	r.Decisions = r.Decisions[:0]
+	r.Changed, r.Duplicate, r.Unread = false, false, false
+	r.Missing, r.Mismatches, r.Refused = 0, 0, 0
 }

@@ -47,8 +47,10 @@ type Input struct {
 	// clock passes through every due time on its way.
 	Fired int64
 	// Sweep, if it is not nil, starts the scheduled rule for the user: the
-	// occurrence is at Until, the clock reads Fired. Nothing else fires.
+	// occurrence is at Until, the clock reads Fired (0: on time). Nothing else fires.
 	Sweep *Rule
+	// Partition is the user's, for a Sweep: an event brings its own.
+	Partition int32
 	// Replay says that the input was taken in before: the gates are not asked.
 	// Each instance named in Decided takes the outcome recorded there, an instance
 	// that is not named decides nothing. An instance named that is not there any
@@ -56,4 +58,8 @@ type Input struct {
 	// start of instances go as usual; nothing is emitted.
 	Replay  bool
 	Decided []Decided
+	// SendsOnly says that the evidence tells of sends alone ("decisions: none"):
+	// whatever an event brought about beside them is worked out anew, but sends
+	// nothing.
+	SendsOnly bool
 }

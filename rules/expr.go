@@ -42,6 +42,9 @@ type Env struct {
 	Event   *Event   // nil when the clock fires
 	Trigger *Trigger // nil outside of an instance
 	Now     int64    // the event's time, or the due time of what fires
+	// started says that Event is the triggering event itself, of which Trigger
+	// does not keep the fields yet.
+	started bool
 	// upper ends windows: at Now for an event, open for a firing, so that what
 	// became known between due and fired counts.
 	upper int64
@@ -49,6 +52,9 @@ type Env struct {
 
 // TriggerField returns a kept field of the triggering event.
 func (e *Env) TriggerField(slot int) Value {
+	if e.started {
+		return e.Event.Field(slot)
+	}
 	if e.Trigger == nil {
 		return Value{}
 	}
@@ -71,25 +77,34 @@ func (e *Env) Attribute(a *Attribute) Value {
 	return Value{}
 }
 
-// Metric returns the metric's value as of Now: an Int for a count, a Time or
-// Absent for last.
+// Metric returns the metric's value as of Now: an Int for a count and a
+// distinct, a Float for a sum, a Time or Absent for a last and a first, a value
+// of any kind or Absent for a value seen last.
 func (e *Env) Metric(m *Metric) Value {
 	ms := e.State.metric(m)
+	var window []point
+	if ms != nil {
+		window = ms.inWindow(m, e.State.newest, e.Now, e.upper)
+	}
 	switch m.Kind {
 	case Count:
 		key, ok := e.metricKey(m)
 		if !ok {
 			return Value{}
 		}
-		if ms == nil {
-			return IntValue(0)
+		return IntValue(count(window, key))
+	case Sum:
+		return FloatValue(sum(window))
+	case Distinct:
+		return IntValue(distinct(window))
+	case Last, First:
+		if len(window) > 0 {
+			return TimeValue(window[0].t)
 		}
-		return IntValue(ms.count(m, e.State.newest, e.Now, e.upper, key))
-	case Last:
-		if ms == nil || len(ms.points) == 0 {
-			return Value{}
+	case Latest:
+		if len(window) > 0 {
+			return ms.value
 		}
-		return TimeValue(ms.points[0].t)
 	}
 	return Value{}
 }

@@ -4,9 +4,12 @@ package rules
 type firing struct {
 	*stepper
 	rule *Rule
+	op   *Op
 	in   *Instance
 	at   int64
 
+	until   int64 // of quiet hours
+	phase   int
 	arm     string
 	because []Datum
 }
@@ -18,51 +21,116 @@ type gate func(*firing) (held Outcome)
 const pass Outcome = ""
 
 // gates are asked in this order; the first that holds back names the outcome.
-// Assignment comes last, so that an exposure is written for every arm at the
-// moment when a message would have gone out.
+// Control and holdout come last, so that an exposure is written for every arm at
+// the moment when a message would have gone out.
 var gates = [...]gate{
 	gateExpired,
 	gateCondition,
 	gateCooldown,
-	gateExperiment,
+	gateConsent,
+	gateQuietHours,
+	gateCap,
+	gateHoldout,
+	gateExcluded,
+	gateControl,
 }
 
-// fire runs the gates and writes what came of it.
-func (sp *stepper) fire(r *Rule, in *Instance, at int64) {
-	f := firing{stepper: sp, rule: r, in: in, at: at}
-	outcome := Sent
-	for _, g := range gates {
-		if held := g(&f); held != pass {
-			outcome = held
-			break
-		}
+// note adds to what the decision rests on.
+func (f *firing) note(name string, v Value) {
+	if v.Present() {
+		f.because = append(f.because, Datum{name, v})
 	}
-	atOnce := !sp.byClock
-	if outcome == Condition && atOnce && !sp.out.Verbose {
-		return
+}
+
+// clock is what cooldowns and caps go by: it does not run backwards for a late
+// event.
+func (f *firing) clock() int64 { return max(f.at, f.st.newest) }
+
+// fire runs the gates and writes what came of it. silent says that a false
+// condition is told only under "decisions: all".
+func (sp *stepper) fire(r *Rule, in *Instance, at int64, silent bool) Outcome {
+	outcome := sp.judge(r, in, at)
+	f := &sp.firing
+	if silent && outcome == Condition && !sp.out.Verbose {
+		return outcome
 	}
 	d := sp.emit(outcome, r, in, at)
 	d.Because = f.because
-	d.Verbose = outcome == Condition && atOnce
-	if r.Experiment != nil && f.arm != "" {
-		d.Experiment, d.Arm = r.Experiment.Name, f.arm
+	d.Verbose = silent && outcome == Condition
+	if x := r.Experiment; x != nil && f.arm != "" {
+		d.Experiment, d.Phase, d.Arm = x.Name, x.Phase, f.arm
 	}
 	if outcome == Sent || outcome == ControlArm {
-		d.Data = sp.data(r)
-		if r.Cooldown > 0 {
-			sp.st.setLastSent(r.ID, at)
+		d.Data = sp.data(f.op.Send)
+		d.Label = sp.set.Policy.label(f.op.Send.Class)
+	}
+	f.takeEffect(outcome)
+	if outcome == Sent {
+		in.sent = true
+		if x := r.Experiment; x != nil {
+			in.run = assignment{x.id, x.Phase, f.arm}
+		}
+	}
+	return outcome
+}
+
+// judge asks the gates.
+func (sp *stepper) judge(r *Rule, in *Instance, at int64) Outcome {
+	sp.firing = firing{stepper: sp, rule: r, op: &r.Program[in.Pos], in: in, at: at}
+	for _, g := range gates {
+		if held := g(&sp.firing); held != pass {
+			return held
+		}
+	}
+	return Sent
+}
+
+func (f *firing) takeEffect(outcome Outcome) {
+	e := effect{rule: f.rule.ID, outcome: outcome, at: f.at, channel: f.op.Send.Channel, class: f.op.Send.Class,
+		experiment: f.rule.Experiment, arm: f.arm}
+	if e.experiment != nil {
+		e.phase = e.experiment.Phase
+	}
+	f.stepper.takeEffect(e)
+}
+
+// effect is what a decision moves beyond its instance.
+type effect struct {
+	rule           ID
+	outcome        Outcome
+	at             int64
+	channel, class string
+	experiment     *Experiment // nil: none, or gone
+	phase          int
+	arm            string
+}
+
+// takeEffect moves cooldowns, caps and exposures. The virtual send of a control
+// arm counts like a real one.
+func (sp *stepper) takeEffect(e effect) {
+	if e.outcome == Sent || e.outcome == ControlArm {
+		if r := sp.set.rules[e.rule]; r != nil && r.Cooldown > 0 {
+			sp.st.setLastSent(e.rule, e.at)
 			sp.out.Changed = true
 		}
+		if e.class != Transactional && len(sp.set.caps) > 0 {
+			sp.out.Changed = sp.st.logSend(sp.set, e.class, e.channel, e.at) || sp.out.Changed
+		}
+	}
+	if x := e.experiment; x != nil && x.Goal != nil && e.arm != "" && exposes(e.outcome) {
+		sp.out.Changed = sp.st.expose(exposure{experiment: x.id, phase: e.phase, rule: e.rule, arm: e.arm, t: e.at}) || sp.out.Changed
 	}
 }
 
+func exposes(o Outcome) bool { return o == Sent || o == ControlArm || o == HeldOut }
+
 // data evaluates the values of the send; one that has no value is left out.
-func (sp *stepper) data(r *Rule) []Datum {
-	if len(r.Send.Data) == 0 {
+func (sp *stepper) data(s *Send) []Datum {
+	if len(s.Data) == 0 {
 		return nil
 	}
-	data := make([]Datum, 0, len(r.Send.Data))
-	for _, f := range r.Send.Data {
+	data := make([]Datum, 0, len(s.Data))
+	for _, f := range s.Data {
 		v := f.Expr(&sp.env)
 		if !v.Present() {
 			sp.out.Missing++

@@ -8,9 +8,7 @@ func gateCondition(f *firing) Outcome {
 	}
 	if f.byClock || f.out.Verbose {
 		for _, n := range f.rule.Because {
-			if v := n.Expr(&f.env); v.Present() {
-				f.because = append(f.because, Datum{n.Name, v})
-			}
+			f.note(n.Name, n.Expr(&f.env))
 		}
 	}
 	return Condition

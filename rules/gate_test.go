@@ -259,8 +259,8 @@ func TestImmediateRules(t *testing.T) {
 			2s help sent n=3 q=shoes
 			1h idle sent`},
 		{name: "decisions: all", script: script, verbose: true, want: `
-			0s help condition because searches=1
 			0s idle armed
+			0s help condition because searches=1
 			1s help condition because searches=2
 			2s help sent n=3 q=shoes
 			1h idle sent`},
@@ -286,7 +286,7 @@ func TestVerboseDecisionsAreMarked(t *testing.T) {
 		verbose bool
 	}
 	want := []marked{
-		{rules.Condition, false, true}, {rules.Armed, true, true},
+		{rules.Armed, true, true}, {rules.Condition, false, true},
 		{rules.Condition, false, true},
 		{rules.Sent, false, false},
 		{rules.Condition, false, true},

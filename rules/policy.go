@@ -1,5 +1,8 @@
 package rules
 
+// Transactional is the class of messages that no policy holds back.
+const Transactional = "transactional"
+
 // Policy is what holds for the messages of all rules. A transactional message
 // neither asks nor counts.
 type Policy struct {
@@ -45,4 +48,14 @@ type Goal struct {
 	Where  Cond
 	Within int64 // ms; the window is (exposure, exposure + Within]
 	Value  Expr  // nil: conversions have no value
+}
+
+// label returns the text that a message of the class is marked with.
+func (p *Policy) label(class string) string {
+	for i := range p.Labels {
+		if p.Labels[i].Class == class {
+			return p.Labels[i].Text
+		}
+	}
+	return ""
 }

@@ -52,3 +52,45 @@ type Schedule struct {
 	// AudienceName is what the rule file calls it; empty for everybody.
 	AudienceName string
 }
+
+// plainProgram is the program of a rule that is given as a wait and a send.
+func (r *Rule) plainProgram() []Op {
+	if !r.Waits {
+		return []Op{{Kind: OpSend, Send: &r.Send, Next: 1}}
+	}
+	return []Op{{Kind: OpWait, Wait: r.Wait, Next: 1}, {Kind: OpSend, Send: &r.Send, Next: 2}}
+}
+
+func (r *Rule) beginsWithSend() bool { return len(r.Program) > 0 && r.Program[0].Kind == OpSend }
+
+// isPlain says that wherever an instance stands, it fires when its due time
+// comes: the program is a send, or one wait and a send.
+func (r *Rule) isPlain() bool {
+	n := len(r.Program)
+	return n == 1 && r.Program[0].Kind == OpSend ||
+		n == 2 && r.Program[0].Kind == OpWait && r.Program[0].Next == 1 && r.Program[1].Kind == OpSend
+}
+
+// isOneSend says that an instance of the rule stays only if it is deferred.
+func (r *Rule) isOneSend() bool { return len(r.Program) == 1 && r.Program[0].Kind == OpSend }
+
+// nextSend returns the first send at or after pos in the order of the file, nil
+// if there is none.
+func (r *Rule) nextSend(pos int) *Op {
+	for i := pos; i < len(r.Program); i++ {
+		if r.Program[i].Kind == OpSend {
+			return &r.Program[i]
+		}
+	}
+	return nil
+}
+
+// sendOf returns the position of the send with the number, -1 if there is none.
+func (r *Rule) sendOf(step int) int {
+	for i := range r.Program {
+		if r.Program[i].Kind == OpSend && r.Program[i].Step == step {
+			return i
+		}
+	}
+	return -1
+}

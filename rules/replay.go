@@ -9,8 +9,10 @@ type Decided struct {
 	TriggerID  string
 	Outcome    Outcome
 	Experiment string // empty unless assignment was asked
+	Phase      int    // 0: the experiment's phase as it is now
 	Arm        string
 	// Channel and Class are of the message, for the caps when the rule is gone.
 	Channel, Class string
 	Due, At        int64
+	Partition      int32 // of the trigger
 }

@@ -20,6 +20,7 @@ import (
 //	0s  add_to_cart cart=k1 price=10.0    an event; before it the clock moves to it
 //	7d  clock                             the event clock moves: what is due fires on time
 //	9d  wall                              the wall clock moves: what is due fires at 9d
+//	9d  sweep name                        the schedule of the rule occurs; with at=10d the clock reads 10d
 //	-   by hand                           from here on events do not move the clock
 //
 // A decision reads "7d cart_abandoned sent arm=treatment coupon=10%".
@@ -105,8 +106,14 @@ func play(t testing.TB, set *rules.Set, script string, verbose bool) played {
 
 func playOnce(t testing.TB, set *rules.Set, script string, verbose, store bool) played {
 	t.Helper()
-	p := played{state: &rules.State{}}
-	p.lines = []string{}
+	p := played{state: &rules.State{}, lines: []string{}}
+	p.play(t, set, script, verbose, store)
+	return p
+}
+
+// play plays a script on from where the state is.
+func (p *played) play(t testing.TB, set *rules.Set, script string, verbose, store bool) {
+	t.Helper()
 	clock, byHand := int64(0), false
 	for i, line := range trimmedLines(script) {
 		words := strings.Fields(line)
@@ -121,6 +128,17 @@ func playOnce(t testing.TB, set *rules.Set, script string, verbose, store bool) 
 			clock = max(clock, at)
 		case "wall":
 			p.step(set, rules.Input{Until: at, Fired: at}, verbose)
+		case "sweep":
+			in := rules.Input{Until: at, Partition: 1}
+			for _, r := range set.Rules {
+				if r.Name == words[2] {
+					in.Sweep = r
+				}
+			}
+			if len(words) > 3 {
+				in.Fired = start + span(t, strings.TrimPrefix(words[3], "at="))
+			}
+			p.step(set, in, verbose)
 		default:
 			if !byHand && at > clock {
 				p.step(set, rules.Input{Until: at}, verbose)
@@ -138,7 +156,6 @@ func playOnce(t testing.TB, set *rules.Set, script string, verbose, store bool) 
 			}
 		}
 	}
-	return p
 }
 
 func (p *played) step(set *rules.Set, in rules.Input, verbose bool) {
@@ -194,14 +211,28 @@ func describe(d *rules.Decision) string {
 	if d.Instance != "" {
 		b.WriteString("/" + d.Instance)
 	}
+	if d.Step > 0 {
+		fmt.Fprintf(&b, "#%d", d.Step)
+	}
 	b.WriteString(" " + string(d.Outcome))
 	if d.Arm != "" {
 		b.WriteString(" arm=" + d.Arm)
+	}
+	if d.Outcome == rules.Converted {
+		if d.Worth.Present() {
+			b.WriteString(" worth " + textOf(d.Worth))
+		}
+		if d.Again {
+			b.WriteString(" again")
+		}
 	}
 	for _, v := range d.Data {
 		b.WriteString(" " + v.Name + "=" + textOf(v.Value))
 	}
 	for _, v := range d.Because {
+		if d.Outcome != rules.Condition {
+			break // TestBecause looks at the rest
+		}
 		b.WriteString(" because " + v.Name + "=" + textOf(v.Value))
 	}
 	return b.String()

@@ -15,6 +15,9 @@ import (
 // ignore repetitions.
 const DefaultRecentIDs = 16
 
+// DefaultMaxPending is how many instances a user may have pending.
+const DefaultMaxPending = 1000
+
 // AnyType in an On list matches events of every type.
 const AnyType = "*"
 
@@ -74,9 +77,12 @@ type Experiment struct {
 	Name     string
 	Phase    int // from 1
 	Assigner *experiment.Assigner
-	Goal     *Goal // nil: conversions are not tracked
+	Spec     *experiment.Experiment // what the Assigner was made of, as written
+	Goal     *Goal                  // nil: conversions are not tracked
 	// Pinned, when it is not empty, is the arm of everybody: rule tests pin arms.
 	Pinned string
+
+	id ID
 }
 
 // Control is the arm whose members are not sent to.
@@ -123,10 +129,20 @@ type Rule struct {
 	Program  []Op
 	Schedule *Schedule // nil: events start it
 	Paused   bool      // instances wait without firing; nothing fires at once
+	Cost     Cost
 	// TriggerSlots are the event fields that an instance keeps of its trigger.
 	TriggerSlots []int
 	// Because names the metrics and attributes that When reads, for decisions.
 	Because []Named
+
+	atTrigger bool // begins with a send when an event starts it
+}
+
+// Cost is what a rule's messages cost, in the unit of the goal's value; the
+// engine does not read it, reports do.
+type Cost struct {
+	Send   float64 // of each message sent, 0..1e9
+	Coupon float64 // of each conversion, 0..1e9
 }
 
 // Named is a name and the expression that gives its value.
@@ -148,147 +164,25 @@ type Set struct {
 	// Zone returns a time zone by its IANA name, nil if there is none. It is
 	// given by whoever compiles the set, so that the core reads no files.
 	Zone      func(name string) *time.Location
-	RecentIDs int    // how many event ids are remembered; 0: DefaultRecentIDs
-	Version   string // of the rule text: "sha256:…"
+	RecentIDs int // how many event ids are remembered; 0: DefaultRecentIDs
+	// MaxPending bounds the pending instances of a user, so that a user gone wild
+	// cannot make each of his events dear; 0: DefaultMaxPending.
+	MaxPending int
+	Version    string // of the rule text: "sha256:…"
 
-	fieldIDs []ID
-	plans    map[string]*plan
-	other    *plan // for types that are not named anywhere; nil if nothing matches "*"
-	rules    map[ID]*Rule
-	metrics  map[ID]*Metric
-	attrs    map[ID]*Attribute
-	names    map[ID]string
-}
-
-// plan is what an event of one type touches.
-type plan struct {
-	typeID  ID
-	attrs   []*Attribute
-	metrics []*Metric
-	resets  []*Metric
-	unless  map[ID][]*Unless // by rule
-	rules   []*Rule
-}
-
-// Index derives the set's look-up tables. It refuses names that share an ID.
-func (s *Set) Index() error {
-	if s.RecentIDs == 0 {
-		s.RecentIDs = DefaultRecentIDs
-	}
-	s.names = map[ID]string{}
-	s.rules = map[ID]*Rule{}
-	s.metrics = map[ID]*Metric{}
-	s.attrs = map[ID]*Attribute{}
-	var err error
-	id := func(kind, name string) ID {
-		id := nameID(kind, name)
-		full := kind + " " + name
-		if old, ok := s.names[id]; ok && old != full && err == nil {
-			err = fmt.Errorf("the names %q and %q have the same id %08x in stored state: rename one of them", old, full, uint32(id))
-		}
-		s.names[id] = full
-		return id
-	}
-	s.fieldIDs = make([]ID, len(s.Fields))
-	for i, f := range s.Fields {
-		s.fieldIDs[i] = id("field", f)
-	}
-	for _, a := range s.Attributes {
-		a.ID = id("attribute", a.Name)
-		s.attrs[a.ID] = a
-	}
-	for _, m := range s.Metrics {
-		m.ID = id("metric", m.Name)
-		s.metrics[m.ID] = m
-	}
-	for i, r := range s.Rules {
-		r.Index = i
-		r.ID = id("rule", r.Name)
-		s.rules[r.ID] = r
-	}
-	types := map[string]bool{}
-	s.eachOn(func(on []string) {
-		for _, t := range on {
-			types[t] = true
-		}
-	})
-	s.plans = map[string]*plan{}
-	for t := range types {
-		if t != AnyType {
-			s.plans[t] = s.planFor(t, id("type", t))
-		}
-	}
-	s.other = nil
-	if types[AnyType] {
-		s.other = s.planFor("", 0)
-	}
-	return err
-}
-
-func (s *Set) eachOn(f func([]string)) {
-	for _, a := range s.Attributes {
-		f(a.On)
-	}
-	for _, m := range s.Metrics {
-		f(m.On)
-		f(m.Reset)
-	}
-	for _, r := range s.Rules {
-		f(r.On)
-		for i := range r.Unless {
-			f(r.Unless[i].On)
-		}
-	}
-}
-
-func (s *Set) planFor(typ string, id ID) *plan {
-	p := &plan{typeID: id, unless: map[ID][]*Unless{}}
-	for _, a := range s.Attributes {
-		if matches(a.On, typ) {
-			p.attrs = append(p.attrs, a)
-		}
-	}
-	for _, m := range s.Metrics {
-		if matches(m.On, typ) {
-			p.metrics = append(p.metrics, m)
-		}
-		if matches(m.Reset, typ) {
-			p.resets = append(p.resets, m)
-		}
-	}
-	for _, r := range s.Rules {
-		if matches(r.On, typ) {
-			p.rules = append(p.rules, r)
-		}
-		for i := range r.Unless {
-			if matches(r.Unless[i].On, typ) {
-				p.unless[r.ID] = append(p.unless[r.ID], &r.Unless[i])
-			}
-		}
-	}
-	return p
-}
-
-func matches(on []string, typ string) bool {
-	for _, t := range on {
-		if t == typ || t == AnyType {
-			return true
-		}
-	}
-	return false
-}
-
-// plan returns what the event touches, nil if nothing.
-func (s *Set) plan(e *Event) *plan {
-	if e.set == s {
-		return e.plan
-	}
-	p, ok := s.plans[e.Type]
-	if !ok {
-		p = s.other
-	}
-	e.set, e.plan = s, p
-	return p
+	fieldIDs    []ID
+	plans       map[string]*plan
+	other       *plan // for types that are not named anywhere; nil if nothing matches "*"
+	rules       map[ID]*Rule
+	metrics     map[ID]*Metric
+	attrs       map[ID]*Attribute
+	experiments map[ID]*Experiment
+	names       map[ID]string
+	caps        []capIDs // of Policy.Caps
+	scheduled   []*Rule
+	// looksAhead says that what an instance does next may not be told from its due
+	// time alone.
+	looksAhead bool
 }
 
 // Reads reports whether anything in the set looks at events of this type. An

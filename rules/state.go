@@ -12,7 +12,10 @@ type State struct {
 	recent    []byte // ids of recent events, oldest first, idBytes each
 	attrs     []attrState
 	metrics   []metricState
-	sent      []lastSend
+	sent      []ruleTime // last send of rules with a cooldown
+	sends     []sendLog  // what caps count
+	exposures []exposure
+	swept     []ruleTime // last occurrence of schedules that started a run
 	instances []Instance
 
 	buf []byte // what decoded strings point into
@@ -23,23 +26,27 @@ type attrState struct {
 	Value Value
 }
 
-// metricState is one metric: a list of points, oldest first. A Last has one.
+// metricState is one metric: a list of points, oldest first. A Last, First and
+// Latest have one.
 type metricState struct {
 	id     ID
 	kind   MetricKind
 	keyed  bool
 	points []point
+	value  Value // of a Latest
 }
 
 // point is n occurrences, the latest of them at t. An exact point has n = 1. key
-// is 48 bits of the hash of a keyed metric's value.
+// is 48 bits of the hash of a keyed metric's value, or of what a Distinct tells
+// apart; of a Sum it holds the bits of the sum.
 type point struct {
 	t   int64
 	n   int64
 	key uint64
 }
 
-type lastSend struct {
+// ruleTime is a moment in the life of a rule.
+type ruleTime struct {
 	rule ID
 	t    int64
 }
@@ -63,12 +70,29 @@ type TriggerField struct {
 
 // Instance is one pending run of a rule for a user.
 type Instance struct {
-	rule    ID
-	Key     string
-	Step    int
+	rule ID
+	Key  string
+	// Pos is the op of the rule's program at which the instance stands, Due when
+	// it goes on from there.
+	Pos     int
 	Due     int64
 	Trigger Trigger
+	// sent says that the run has sent something: its own sends start a cooldown
+	// that does not hold back the later ones.
+	sent bool
+	run  assignment
 }
+
+// assignment is the arm that a run was assigned. It is kept while the
+// experiment and its phase stay the same.
+type assignment struct {
+	experiment ID
+	phase      int
+	arm        string // "" if none was
+}
+
+// over marks an instance that has ended within the Step at hand.
+const over = -1
 
 // Reset empties the state for reuse, keeping its memory.
 func (st *State) Reset() {
@@ -77,6 +101,9 @@ func (st *State) Reset() {
 		attrs:     st.attrs[:0],
 		metrics:   st.metrics[:0],
 		sent:      st.sent[:0],
+		sends:     st.sends[:0],
+		exposures: st.exposures[:0],
+		swept:     st.swept[:0],
 		instances: st.instances[:0],
 		buf:       st.buf[:0],
 	}
@@ -87,19 +114,6 @@ func (st *State) Newest() int64 { return st.newest }
 
 // Pending is the number of pending instances.
 func (st *State) Pending() int { return len(st.instances) }
-
-// NextDue returns when the next instance decides something by the clock, false if
-// none will. It looks ahead through transitions that decide nothing, under the
-// rules of the set.
-func (st *State) NextDue(_ *Set) (int64, bool) {
-	due, ok := int64(0), false
-	for i := range st.instances {
-		if d := st.instances[i].Due; !ok || d < due {
-			due, ok = d, true
-		}
-	}
-	return due, ok
-}
 
 // TimerHint returns the due time under which the timer index lists the user, 0
 // if it does not. An entry may be older than what is pending now: it is only a
@@ -123,42 +137,6 @@ func (t *Trigger) Type(s *Set) string {
 	return t.typ
 }
 
-func (st *State) metric(m *Metric) *metricState {
-	for i := range st.metrics {
-		if ms := &st.metrics[i]; ms.id == m.ID && ms.is(m) {
-			return ms
-		}
-	}
-	return nil
-}
-
-// is says that the state was kept for a metric of this form.
-func (ms *metricState) is(m *Metric) bool { return ms.kind == m.Kind && ms.keyed == m.Keyed }
-
-// metricFor returns the metric's state, made if it is not there. A metric that
-// was edited to another kind starts anew.
-func (st *State) metricFor(m *Metric) *metricState {
-	for i := range st.metrics {
-		ms := &st.metrics[i]
-		if ms.id != m.ID {
-			continue
-		}
-		if !ms.is(m) {
-			ms.kind, ms.keyed, ms.points = m.Kind, m.Keyed, ms.points[:0]
-		}
-		return ms
-	}
-	n := len(st.metrics)
-	if n < cap(st.metrics) {
-		st.metrics = st.metrics[:n+1]
-		ms := &st.metrics[n]
-		ms.id, ms.kind, ms.keyed, ms.points = m.ID, m.Kind, m.Keyed, ms.points[:0]
-		return ms
-	}
-	st.metrics = append(st.metrics, metricState{id: m.ID, kind: m.Kind, keyed: m.Keyed})
-	return &st.metrics[n]
-}
-
 // idBytes is how much of the hash of an event id or of a key is kept.
 const idBytes = 6
 
@@ -177,25 +155,8 @@ func (st *State) remember(h uint64, limit int) (seen bool) {
 	return false
 }
 
-func (st *State) lastSent(rule ID) (int64, bool) {
-	for i := range st.sent {
-		if st.sent[i].rule == rule {
-			return st.sent[i].t, true
-		}
-	}
-	return 0, false
-}
-
-func (st *State) setLastSent(rule ID, t int64) {
-	for i := range st.sent {
-		if st.sent[i].rule == rule {
-			st.sent[i].t = max(st.sent[i].t, t)
-			return
-		}
-	}
-	st.sent = append(st.sent, lastSend{rule, t})
-}
-
+// find returns the pending instance of the rule with the key, nil if there is
+// none.
 func (st *State) find(rule ID, key string) *Instance {
 	if i := st.indexOf(rule, key); i >= 0 {
 		return &st.instances[i]
@@ -204,11 +165,16 @@ func (st *State) find(rule ID, key string) *Instance {
 }
 
 func (st *State) indexOf(rule ID, key string) int {
-	return slices.IndexFunc(st.instances, func(in Instance) bool { return in.rule == rule && in.Key == key })
+	for i := range st.instances {
+		if in := &st.instances[i]; in.rule == rule && in.Key == key && in.Pos != over {
+			return i
+		}
+	}
+	return -1
 }
 
-// remove takes an instance out. The memory that it leaves at the end is not
-// shared with any that stays.
-func (st *State) remove(i int) {
-	st.instances = slices.Delete(st.instances, i, i+1)
+// sweepUp takes out the instances that are over. The memory that they leave at
+// the end is not shared with any that stays.
+func (st *State) sweepUp() {
+	st.instances = slices.DeleteFunc(st.instances, func(in Instance) bool { return in.Pos == over })
 }

@@ -1,20 +1,36 @@
 package rules
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
-// stepper is one Step under way.
+// stepper is one Step under way. It lives in the Result, so that its memory is
+// used again.
 type stepper struct {
 	set  *Set
 	st   *State
 	user string
 	out  *Result
+	plan *plan
 	env  Env
 	// byClock says that the clock drives what fires, not an event.
 	byClock bool
 	replay  bool // what fires is known already
+	sends   bool // only of sends
+	ended   bool // some instances are over
+
+	queue   []queued
+	sorted  bool // the queue is
+	fresh   []fresh
+	firing  firing
+	decided []Decided
+	done    []bool // which of decided have been done again
+}
+
+// fresh is an instance started by the event at hand that fires at once. Most are
+// not kept, and cost nothing then.
+type fresh struct {
+	Instance
+	place int // among the pending ones, if it stays
+	stays bool
 }
 
 // Step takes one input of a user in: it changes st and adds to out. It is a
@@ -23,20 +39,30 @@ type stepper struct {
 // The caller moves the clock before it applies an event (guarantees: the
 // partition clock), so that what was due fires first.
 func (s *Set) Step(st *State, user string, in Input, out *Result) {
-	sp := stepper{set: s, st: st, user: user, out: out}
+	sp := &out.scratch
+	sp.set, sp.st, sp.user, sp.out = s, st, user, out
 	sp.env = Env{Set: s, State: st, User: user}
-	sp.replay = in.Replay
-	if in.Event != nil {
+	sp.byClock, sp.replay, sp.sends, sp.ended, sp.sorted = false, in.Replay, in.Replay && in.SendsOnly, false, false
+	sp.queue, sp.fresh = sp.queue[:0], sp.fresh[:0]
+	switch {
+	case in.Event != nil:
 		sp.apply(in.Event, in.Decided)
-		return
+	case in.Replay:
+		sp.advanceAgain(in.Decided)
+	case in.Sweep != nil:
+		sp.sweep(in.Sweep, in.Until, in.Fired, in.Partition)
+	default:
+		sp.advance(in.Until, in.Fired)
 	}
-	if in.Replay {
-		sp.force(in.Decided)
-		return
+	if sp.ended {
+		st.sweepUp()
 	}
-	sp.advance(in.Until, in.Fired)
+	// Nothing of the state and the event outlives the Step.
+	sp.env, sp.firing, sp.plan, sp.decided = Env{}, firing{}, nil, nil
 }
 
+// apply takes an event in: what went by before it, attributes and metrics, the
+// pending instances, goals, the rules that it starts, and then what fires.
 func (sp *stepper) apply(e *Event, decided []Decided) {
 	p := sp.set.plan(e)
 	if p == nil {
@@ -47,21 +73,44 @@ func (sp *stepper) apply(e *Event, decided []Decided) {
 		sp.out.Duplicate = true
 		return
 	}
+	sp.plan = p
 	sp.out.Changed = true
+	if sp.set.looksAhead {
+		sp.passBy(e.Time)
+	}
 	sp.st.newest = max(sp.st.newest, e.Time)
+	sp.st.closeExposures(sp.set)
 	sp.env.Event, sp.env.Now, sp.env.upper = e, e.Time, e.Time
 
 	sp.takeIn(p, e)
-	switch {
-	case sp.replay:
-		sp.force(decided)
-	case len(sp.st.instances) > 0:
+	if sp.replay {
+		sp.endAgain(decided)
+	}
+	anew := !sp.replay || sp.sends
+	if anew && len(sp.st.instances) > 0 {
 		sp.endRemoved(endOfTime, e.Time)
 		sp.cancel(p, e)
 	}
-	for _, r := range p.rules {
-		sp.trigger(r, p, e)
+	if len(sp.st.instances) > 0 {
+		sp.matchWaits(p, e)
 	}
+	if len(p.goals) > 0 && len(sp.st.exposures) > 0 && anew {
+		sp.convert(p, e)
+	}
+	for _, r := range p.rules {
+		sp.start(r, p, e)
+	}
+	for {
+		q, ok := sp.next()
+		if !ok {
+			break
+		}
+		sp.fireByEvent(q, e)
+	}
+	if sp.replay {
+		sp.forceRest()
+	}
+	sp.keepFresh(e)
 }
 
 // takeIn enters the event into attributes and metrics.
@@ -80,15 +129,7 @@ func (sp *stepper) takeIn(p *plan, e *Event) {
 		sp.st.setAttr(a.ID, v)
 	}
 	for _, m := range p.metrics {
-		if !sp.ask(m.Where) {
-			continue
-		}
-		key, ok := sp.env.metricKey(m)
-		if !ok {
-			sp.out.Missing++
-			continue
-		}
-		sp.st.metricFor(m).add(m, e.Time, key, sp.st.newest)
+		sp.takeMetric(m, e.Time)
 	}
 	for _, m := range p.resets {
 		if ms := sp.st.metric(m); ms != nil {
@@ -121,193 +162,96 @@ func (sp *stepper) ask(c Cond) bool {
 	return false
 }
 
+// end marks an instance that is over.
+func (sp *stepper) end(in *Instance) {
+	in.Pos = over
+	sp.ended, sp.out.Changed = true, true
+}
+
+// gone says that nothing of the instance's rule is left where it stands.
+func (sp *stepper) gone(in *Instance) bool {
+	r := sp.set.rules[in.rule]
+	return r == nil || in.Pos >= len(r.Program)
+}
+
 // endRemoved ends instances due by until whose rule is gone: at the time given,
 // or, when the clock moves, at their own due time if that is later.
 func (sp *stepper) endRemoved(until, at int64) {
-	for i := 0; i < len(sp.st.instances); {
+	for i := range sp.st.instances {
 		in := &sp.st.instances[i]
-		if in.Due > until || sp.set.rules[in.rule] != nil {
-			i++
+		if in.Due > until || in.Pos == over || !sp.gone(in) {
 			continue
 		}
 		ended := at
 		if until != endOfTime {
 			ended = max(at, in.Due)
 		}
-		sp.emit(RuleRemoved, nil, in, ended)
-		sp.st.remove(i)
-		sp.out.Changed = true
+		if !sp.replay {
+			sp.emit(RuleRemoved, nil, in, ended)
+		}
+		sp.end(in)
 	}
 }
 
 // cancel ends the pending instances that one of their unless clauses matches.
 func (sp *stepper) cancel(p *plan, e *Event) {
-	for i := 0; i < len(sp.st.instances); {
+	for i := range sp.st.instances {
 		in := &sp.st.instances[i]
-		if !slices.ContainsFunc(p.unless[in.rule], func(u *Unless) bool {
-			sp.env.Trigger = &in.Trigger
-			return sp.ask(u.Where)
-		}) {
-			i++
+		if in.Pos == over {
 			continue
 		}
-		sp.emit(Cancelled, sp.set.rules[in.rule], in, e.Time)
-		sp.st.remove(i)
+		t := p.touches[in.rule]
+		if t == nil || !sp.endsBy(t, in) {
+			continue
+		}
+		if !sp.replay {
+			sp.emit(Cancelled, sp.set.rules[in.rule], in, e.Time)
+		}
+		sp.end(in)
 	}
 	sp.env.Trigger = nil
 }
 
-// trigger starts, restarts or fires the rule if the event matches it.
-func (sp *stepper) trigger(r *Rule, p *plan, e *Event) {
-	if sp.replay && !r.Waits || !sp.ask(r.Where) {
-		return
-	}
-	key := ""
-	if r.Key != nil {
-		text, ok := r.Key(&sp.env).Text()
-		if !ok || len(text) > MaxKeyLen {
-			sp.out.Missing++
-			return
-		}
-		key = text
-	}
-	pending := (*Instance)(nil)
-	if r.Waits {
-		if pending = sp.st.find(r.ID, key); pending != nil && !r.Restart {
-			return
-		}
-	}
-	in := Instance{rule: r.ID, Key: key, Due: e.Time + r.Wait, Trigger: sp.triggerOf(r, p, e)}
-	if !r.Waits {
-		sp.env.Trigger = &in.Trigger
-		sp.fire(r, &in, e.Time)
-		sp.env.Trigger = nil
-		return
-	}
-	in.keep()
-	if pending != nil {
-		*pending = in
-	} else {
-		sp.st.instances = append(sp.st.instances, in)
-	}
-	if sp.out.Verbose && !sp.replay {
-		sp.emit(Armed, r, &in, e.Time)
-	}
-}
-
-// triggerOf notes the triggering event with the fields that the rule reads. Its
-// strings still point into the event.
-func (sp *stepper) triggerOf(r *Rule, p *plan, e *Event) Trigger {
-	t := Trigger{ID: e.ID, Time: e.Time, Partition: e.Partition, Offset: e.Offset, typeID: p.typeID}
-	if p.typeID == 0 {
-		t.typ = e.Type
-	}
-	for _, slot := range r.TriggerSlots {
-		if v := e.Field(slot); v.Present() {
-			t.Fields = append(t.Fields, TriggerField{sp.set.fieldIDs[slot], v})
-		}
-	}
-	return t
-}
-
-// keep makes the instance independent of the event it was made from.
-func (in *Instance) keep() {
-	in.Key = strings.Clone(in.Key)
-	t := &in.Trigger
-	t.ID, t.typ = strings.Clone(t.ID), strings.Clone(t.typ)
-	for i := range t.Fields {
-		t.Fields[i].Value.str = strings.Clone(t.Fields[i].Value.str)
-	}
-}
-
-// advance fires what is due by until: by due time, then priority, then order in
-// the file.
-func (sp *stepper) advance(until, fired int64) {
-	sp.endRemoved(until, fired)
-	sp.env.upper, sp.byClock = endOfTime, true
-	for {
-		i := sp.nextDue(until)
-		if i < 0 {
-			return
-		}
-		in := sp.st.instances[i]
-		sp.st.remove(i)
-		sp.out.Changed = true
-		at := in.Due
-		if fired > at {
-			at = fired
-		}
-		r := sp.set.rules[in.rule]
-		sp.env.Now, sp.env.Trigger = in.Due, &in.Trigger
-		if !r.Waits {
-			// The rule waited when the instance was started. What it reads of the
-			// event at hand is the triggering event's.
-			sp.env.Event = sp.eventOf(&in.Trigger)
-		}
-		sp.fire(r, &in, at)
-		sp.env.Trigger, sp.env.Event = nil, nil
-	}
-}
-
-// eventOf makes an event of what an instance kept of it.
-func (sp *stepper) eventOf(t *Trigger) *Event {
-	e := &Event{ID: t.ID, Type: t.Type(sp.set), User: sp.user, Time: t.Time,
-		Fields: make([]Value, len(sp.set.fieldIDs)), Partition: t.Partition, Offset: t.Offset}
-	for _, f := range t.Fields {
-		if slot := slices.Index(sp.set.fieldIDs, f.ID); slot >= 0 {
-			e.Fields[slot] = f.Value
-		}
-	}
-	return e
-}
-
-func (sp *stepper) nextDue(until int64) int {
-	best := -1
-	for i := range sp.st.instances {
-		in := &sp.st.instances[i]
-		if in.Due > until {
+func (sp *stepper) endsBy(t *touch, in *Instance) bool {
+	for _, c := range t.ends {
+		if c.pos != anywhere && c.pos != in.Pos {
 			continue
 		}
-		if best < 0 || sp.before(in, &sp.st.instances[best]) {
-			best = i
+		sp.env.Trigger = &in.Trigger
+		if sp.ask(c.unless.Where) {
+			return true
 		}
 	}
-	return best
-}
-
-func (sp *stepper) before(a, b *Instance) bool {
-	if a.Due != b.Due {
-		return a.Due < b.Due
-	}
-	ra, rb := sp.set.rules[a.rule], sp.set.rules[b.rule]
-	if ra.Priority != rb.Priority {
-		return ra.Priority > rb.Priority
-	}
-	return ra.Index < rb.Index
+	return false
 }
 
 // emit writes the decision on an instance; r is nil if the rule is gone.
 func (sp *stepper) emit(o Outcome, r *Rule, in *Instance, at int64) *Decision {
+	step, send := in.Pos, (*Send)(nil)
+	if r != nil {
+		// The number of the send that the instance would have come to next.
+		if op := r.nextSend(in.Pos); op != nil {
+			step, send = op.Step, op.Send
+		}
+	}
 	name := sp.set.name(in.rule)
 	sp.out.Decisions = append(sp.out.Decisions, Decision{
 		Outcome:     o,
-		CommandID:   NewCommandID(name, sp.user, in.Key, in.Step, in.Trigger.ID),
+		CommandID:   NewCommandID(name, sp.user, in.Key, step, in.Trigger.ID),
 		Rule:        name,
 		User:        sp.user,
 		Instance:    in.Key,
-		Step:        in.Step,
+		Step:        step,
+		Send:        send,
 		Trigger:     in.Trigger,
 		TriggerType: in.Trigger.Type(sp.set),
 		Due:         in.Due,
 		At:          at,
-		Verbose:     o == Armed,
+		Verbose:     o == Armed && !sp.byClock,
 	})
 	d := &sp.out.Decisions[len(sp.out.Decisions)-1]
-	if r != nil {
-		d.Send = &r.Send
-		if r.ExpireAfter > 0 {
-			d.Expires = in.Due + r.ExpireAfter
-		}
+	if r != nil && r.ExpireAfter > 0 {
+		d.Expires = in.Due + r.ExpireAfter
 	}
 	return d
 }

@@ -1,6 +1,9 @@
 package rules
 
-import "slices"
+import (
+	"math"
+	"slices"
+)
 
 const (
 	// ExactOccurrences is how many of a window's latest occurrences are kept
@@ -11,8 +14,8 @@ const (
 	// folding is rare.
 	foldAbove = 192
 	panes     = 64
-	// maxPoints bounds a keyed metric, whose keys may keep folding from helping:
-	// the oldest points go.
+	// maxPoints bounds a metric whose keys may keep folding from helping: the
+	// oldest points go, and a distinct since ever stops counting.
 	maxPoints = 512
 )
 
@@ -21,20 +24,32 @@ const (
 // when the state was stored.
 func (ms *metricState) add(m *Metric, t int64, key uint64, newest int64) {
 	ms.prune(m, newest)
-	if m.Kind == Last {
+	switch {
+	case m.Kind == Last, m.Kind == First, m.Within == 0 && !m.Keyed && m.Kind != Distinct:
+		// What is since ever needs no times but one.
 		if len(ms.points) == 0 {
-			ms.points = append(ms.points, point{t: t, n: 1})
-		} else {
-			ms.points[0].t = max(ms.points[0].t, t)
+			ms.points = append(ms.points, point{t: t, n: 1, key: key})
+			return
 		}
+		p := &ms.points[0]
+		switch m.Kind {
+		case First:
+			p.t = min(p.t, t)
+			return
+		case Sum:
+			p.key = addBits(p.key, key)
+		case Count:
+			p.n++
+		}
+		p.t = max(p.t, t)
 		return
-	}
-	if m.Within == 0 && !m.Keyed {
-		// A count since ever needs no times.
-		if len(ms.points) == 0 {
-			ms.points = append(ms.points, point{t: t})
+	case m.Within == 0 && m.Kind == Distinct:
+		if !slices.ContainsFunc(ms.points, func(p point) bool { return p.key == key }) && len(ms.points) < maxPoints {
+			if len(ms.points) > 0 {
+				t = ms.points[0].t // times do not matter, and equal ones are stored in a byte
+			}
+			ms.points = append(ms.points, point{t: t, n: 1, key: key})
 		}
-		ms.points[0].t, ms.points[0].n = max(ms.points[0].t, t), ms.points[0].n+1
 		return
 	}
 	at := len(ms.points)
@@ -61,13 +76,16 @@ func (ms *metricState) fold(m *Metric) {
 		if len(out) > 0 && m.Within > 0 && floorDiv(out[len(out)-1].t, width) != floorDiv(p.t, width) {
 			pane = len(out)
 		}
-		same := slices.IndexFunc(out[pane:], func(q point) bool { return q.key == p.key })
+		same := slices.IndexFunc(out[pane:], func(q point) bool { return m.Kind == Sum || q.key == p.key })
 		if i >= exact || same < 0 {
 			out = append(out, p)
 			continue
 		}
 		// The merged point takes the later place, so that times stay ascending.
 		merged := point{t: p.t, n: out[pane+same].n + p.n, key: p.key}
+		if m.Kind == Sum {
+			merged.key = addBits(out[pane+same].key, p.key)
+		}
 		out = append(slices.Delete(out, pane+same, pane+same+1), merged)
 	}
 	ms.points = out
@@ -85,7 +103,7 @@ func floorDiv(a, b int64) int64 {
 // window, seen from the user's newest event. Counting does not see it either,
 // so that it does not matter when it is dropped.
 func (ms *metricState) prune(m *Metric, newest int64) {
-	if m.Kind != Count || m.Within == 0 {
+	if m.Within == 0 || m.Kind != Count && m.Kind != Sum && m.Kind != Distinct {
 		return
 	}
 	i := 0
@@ -97,22 +115,7 @@ func (ms *metricState) prune(m *Metric, newest int64) {
 	}
 }
 
-// count returns the occurrences in (now-W, upper].
-func (ms *metricState) count(m *Metric, newest, now, upper int64, key uint64) int64 {
-	var n int64
-	if m.Within == 0 {
-		for _, p := range ms.points {
-			if p.key == key {
-				n += p.n
-			}
-		}
-		return n
-	}
-	lower := max(now, newest) - m.Within
-	for i := len(ms.points) - 1; i >= 0 && ms.points[i].t > lower; i-- {
-		if ms.points[i].t <= upper && ms.points[i].key == key {
-			n += ms.points[i].n
-		}
-	}
-	return n
+// addBits adds two doubles given by their bits.
+func addBits(a, b uint64) uint64 {
+	return math.Float64bits(math.Float64frombits(a) + math.Float64frombits(b))
 }

@@ -49,13 +49,15 @@ func ParseEvidence(message []byte) (Evidence, error) {
 			d.Experiment, err = dec.Str()
 		case "arm":
 			d.Arm, err = dec.Str()
+		case "phase":
+			d.Phase, err = dec.Int()
 		case "channel":
 			d.Channel, err = dec.Str()
 		case "class":
 			d.Class, err = dec.Str()
 		case "trigger":
 			seen++
-			d.TriggerID, err = parseTriggerID(dec)
+			err = parseTrigger(dec, d)
 		case "due":
 			seen++
 			d.Due, err = parseTime(dec)
@@ -76,18 +78,24 @@ func ParseEvidence(message []byte) (Evidence, error) {
 	case seen < 5:
 		return e, errors.New("the message lacks one of rule, user, trigger, due, fired")
 	}
+	if d.Experiment != "" && d.Phase == 0 {
+		d.Phase = 1 // the first is not written
+	}
 	return e, nil
 }
 
-func parseTriggerID(dec *jx.Decoder) (id string, err error) {
-	err = dec.ObjBytes(func(dec *jx.Decoder, key []byte) (err error) {
-		if string(key) != "id" {
+func parseTrigger(dec *jx.Decoder, d *rules.Decided) error {
+	return dec.ObjBytes(func(dec *jx.Decoder, key []byte) (err error) {
+		switch string(key) {
+		case "id":
+			d.TriggerID, err = dec.Str()
+		case "partition":
+			d.Partition, err = dec.Int32()
+		default:
 			return dec.Skip()
 		}
-		id, err = dec.Str()
 		return err
 	})
-	return id, err
 }
 
 func parseTime(dec *jx.Decoder) (int64, error) {

@@ -20,6 +20,11 @@ func TestEvidenceRoundTrip(t *testing.T) {
 		for _, p := range []*string{&d.Rule, &d.User, &d.Instance, &d.Experiment, &d.Arm, &d.Send.Channel, &d.Send.Class, &d.Trigger.ID} {
 			*p = text.Draw(t, "text")
 		}
+		d.Phase = rapid.IntRange(1, 3).Draw(t, "phase")
+		if d.Experiment == "" {
+			d.Phase = 0
+		}
+		d.Trigger.Partition = rapid.Int32Min(0).Draw(t, "partition")
 		d.Step, d.Due, d.At = rapid.IntRange(0, 99).Draw(t, "step"), at.Draw(t, "due"), at.Draw(t, "at")
 		d.Data = []rules.Datum{{Name: "user", Value: rules.StringValue(text.Draw(t, "value"))}}
 		if rapid.Bool().Draw(t, "the rule is gone") {
@@ -28,7 +33,7 @@ func TestEvidenceRoundTrip(t *testing.T) {
 		for _, decision := range []bool{false, true} {
 			want := sinks.Evidence{User: d.User, CommandID: d.CommandID.String(), Decided: rules.Decided{
 				Rule: d.Rule, Instance: d.Instance, Step: d.Step, TriggerID: d.Trigger.ID, Outcome: rules.Sent,
-				Experiment: d.Experiment, Arm: d.Arm, Due: d.Due, At: d.At,
+				Experiment: d.Experiment, Phase: d.Phase, Arm: d.Arm, Due: d.Due, At: d.At, Partition: d.Trigger.Partition,
 			}}
 			if d.Send != nil {
 				want.Decided.Channel, want.Decided.Class = d.Send.Channel, d.Send.Class

@@ -32,12 +32,20 @@ type Message struct {
 	Step       int    `json:"step"`
 	Experiment string `json:"experiment,omitempty"`
 	Arm        string `json:"arm,omitempty"`
-	Channel    string `json:"channel,omitempty"`
-	Class      string `json:"class,omitempty"`
-	Template   string `json:"template,omitempty"`
+	// Phase is the experiment's; the first goes without saying.
+	Phase    int    `json:"phase,omitempty"`
+	Channel  string `json:"channel,omitempty"`
+	Class    string `json:"class,omitempty"`
+	Template string `json:"template,omitempty"`
+	// Label is a text that the message has to be marked with.
+	Label string `json:"label,omitempty"`
 	// Data are the values of the send; of a decision only for sent and control.
 	Data    map[string]json.RawMessage `json:"data,omitempty"`
 	Because map[string]json.RawMessage `json:"because,omitempty"` // decisions only
+	// Value is what a conversion is worth, if its goal says so. Again marks those
+	// after the first of a user in a phase of an experiment.
+	Value json.RawMessage `json:"value,omitempty"`
+	Again bool            `json:"again,omitempty"`
 	// DataDropped says that the message was too large and went without its data.
 	DataDropped bool    `json:"data_dropped,omitempty"`
 	Trigger     Trigger `json:"trigger"`
@@ -99,10 +107,15 @@ func writeMessage(dst []byte, d *rules.Decision, o Origin, decision, dropData bo
 	w.Int(d.Step)
 	w.optional("experiment", d.Experiment)
 	w.optional("arm", d.Arm)
+	if d.Phase > 1 {
+		w.name("phase")
+		w.Int(d.Phase)
+	}
 	if d.Send != nil {
 		w.field("channel", d.Send.Channel)
 		w.field("class", d.Send.Class)
 		w.field("template", d.Send.Template)
+		w.optional("label", d.Label)
 	}
 	switch {
 	case dropData:
@@ -115,6 +128,14 @@ func writeMessage(dst []byte, d *rules.Decision, o Origin, decision, dropData bo
 	if decision && len(d.Because) > 0 && !dropData {
 		w.name("because")
 		w.data(d.Because)
+	}
+	if d.Worth.Present() {
+		w.name("value")
+		w.value(d.Worth)
+	}
+	if d.Again {
+		w.name("again")
+		w.Bool(true)
 	}
 	w.trigger(d, o)
 	w.time("due", d.Due)

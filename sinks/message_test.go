@@ -64,6 +64,21 @@ func TestGoldenMessages(t *testing.T) {
 		}, true,
 			`{"command_id":"9f2c0000000000000000000000000001","decision":"condition","rule":"cart_abandoned","user":"u1","instance":"k1","step":2,` +
 				`"channel":"push","class":"ad","template":"cart_coupon_10","because":{"orders_30d":1,"user.age":20},` + coordinates},
+		{"command with a label, in a second phase", func(d *rules.Decision, _ *sinks.Origin) {
+			d.Phase, d.Label = 2, "(광고)"
+		}, false,
+			`{"command_id":"9f2c0000000000000000000000000001","rule":"cart_abandoned","user":"u1","instance":"k1","step":0,"experiment":"cart_coupon","arm":"treatment","phase":2,` +
+				`"channel":"push","class":"ad","template":"cart_coupon_10","label":"(광고)","data":{"product":"Water 2L"},` + coordinates},
+		{"conversion", func(d *rules.Decision, _ *sinks.Origin) {
+			d.Outcome, d.Send, d.Data, d.Instance, d.Phase, d.Worth = rules.Converted, nil, nil, "", 1, rules.FloatValue(12.5)
+		}, true,
+			`{"command_id":"9f2c0000000000000000000000000001","decision":"converted","rule":"cart_abandoned","user":"u1","instance":"","step":0,"experiment":"cart_coupon","arm":"treatment",` +
+				`"value":12.5,` + coordinates},
+		{"later conversion without a value", func(d *rules.Decision, _ *sinks.Origin) {
+			d.Outcome, d.Send, d.Data, d.Instance, d.Phase, d.Again = rules.Converted, nil, nil, "", 3, true
+		}, true,
+			`{"command_id":"9f2c0000000000000000000000000001","decision":"converted","rule":"cart_abandoned","user":"u1","instance":"","step":0,"experiment":"cart_coupon","arm":"treatment","phase":3,` +
+				`"again":true,` + coordinates},
 		{"decision on a rule that is gone", func(d *rules.Decision, _ *sinks.Origin) {
 			d.Outcome, d.Send, d.Data, d.Experiment, d.Arm = rules.RuleRemoved, nil, nil, "", ""
 		}, true,

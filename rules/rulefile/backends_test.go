@@ -27,6 +27,13 @@ metrics:
   all_pings: {count: ping, where: event.f0 == 1}
   last_ping: {last: ping}
   same_f2: {count: probe, by: event.f2, within: 10s}
+  sum_f0: {sum: event.f0, on: [ping, set], within: 1m}
+  kinds_f2: {distinct: event.f2, on: "*", where: user.ai >= 0}
+  first_ping: {first: ping, reset: trig}
+  value_f4: {value: event.f4, on: [ping, probe]}
+audiences:
+  pinged: last_ping > now - duration("5s") || sum_f0 > 1
+  known: pinged && user.ai > 0
 rules:
   - name: waiting
     on: trig
@@ -50,7 +57,7 @@ func (g exprGen) pick(label string, options ...string) string {
 }
 
 func (g exprGen) dynamic() string {
-	return g.pick("dynamic", "event.f0", "event.f1", "event.f2", "event.f3", "event.f4", "event.gone", "trigger.f0", "trigger.f1", "trigger.f2", "event['f1']")
+	return g.pick("dynamic", "event.f0", "event.f1", "event.f2", "event.f3", "event.f4", "event.gone", "trigger.f0", "trigger.f1", "trigger.f2", "event['f1']", "value_f4")
 }
 
 func (g exprGen) text() string {
@@ -59,7 +66,7 @@ func (g exprGen) text() string {
 
 func (g exprGen) number() string {
 	return g.pick("number", "0", "1", "-1", "2", "1.0", "0.5", "-0.0", "2u", "9007199254740993", "9007199254740992.0", "9223372036854775807",
-		"-9223372036854775808", "9223372036854775807.0", "1e30", "-1e30", "user.ai", "user.ad", "pings", "all_pings", "same_f2", "size('ab')", "pings + 1", "-user.ai")
+		"-9223372036854775808", "9223372036854775807.0", "1e30", "-1e30", "user.ai", "user.ad", "pings", "all_pings", "same_f2", "sum_f0", "kinds_f2", "size('ab')", "pings + 1", "-user.ai")
 }
 
 func (g exprGen) length() string {
@@ -72,7 +79,7 @@ func (g exprGen) length() string {
 }
 
 func (g exprGen) moment() string {
-	m := g.pick("moment", "now", "event.time", "trigger.time", "last_ping", "user.at", `timestamp("2026-01-01T00:00:00Z")`, `timestamp("2026-01-01T09:00:00.5+09:00")`,
+	m := g.pick("moment", "now", "event.time", "trigger.time", "last_ping", "first_ping", "user.at", `timestamp("2026-01-01T00:00:00Z")`, `timestamp("2026-01-01T09:00:00.5+09:00")`,
 		`timestamp("9999-12-31T23:59:59.999Z")`, `timestamp("0001-01-01T00:00:00Z")`, `timestamp("2026-01-01T00:00:00.000001Z")`)
 	switch rapid.IntRange(0, 4).Draw(g.t, "shift") {
 	case 0:
@@ -104,7 +111,7 @@ func (g exprGen) pair() (string, string) {
 	return g.dynamic(), other
 }
 
-func (g exprGen) boolean() string { return g.pick("bool", "true", "false", "user.ab") }
+func (g exprGen) boolean() string { return g.pick("bool", "true", "false", "user.ab", "pinged", "known") }
 
 func (g exprGen) cond(depth int) string {
 	if depth > 0 {
@@ -140,7 +147,7 @@ func (g exprGen) cond(depth int) string {
 	case 7:
 		return "has(" + g.pick("has", "event.f0", "event.gone", "event.id", "user.ai", "user.at", "trigger.f0", "trigger.time", "event.f4.k") + ")"
 	case 8:
-		return g.pick("alone", "true", "false", "user.ab", "event.f3", "event.f0", "trigger.f1")
+		return g.pick("alone", "true", "false", "user.ab", "event.f3", "event.f0", "trigger.f1", "pinged", "known", "value_f4")
 	case 9:
 		return "(" + g.cond(0) + " == " + g.cond(0) + ")"
 	}
@@ -194,7 +201,14 @@ func TestBackendsAgree(t *testing.T) {
 		// Step runs on the fast set; what it asks is put to both.
 		fastCond, slowCond := fast.Rules[0].Unless[0].Where, slow.Rules[0].Unless[0].Where
 		fastValue, slowValue := fast.Rules[1].Send.Data[0].Expr, slow.Rules[1].Send.Data[0].Expr
-		check := func(env *rules.Env) {
+		var check func(env *rules.Env)
+		check = func(env *rules.Env) {
+			if env.Event != nil && env.Trigger != nil {
+				// A message that was put off is asked when the event is at hand no more.
+				later := *env
+				later.Event = nil
+				check(&later)
+			}
 			a, b := fastCond(env), slowCond(env)
 			if a != b {
 				t.Fatalf("condition %s\nclosures: %v\nCEL:      %v\nevent:    %+v\ntrigger:  %+v", condText, a, b, env.Event, env.Trigger)

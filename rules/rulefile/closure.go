@@ -160,7 +160,7 @@ func compareField(slot int, literal rules.Value, o order) rules.Cond {
 	case rules.Int:
 		i := literal.Int()
 		return func(env *rules.Env) rules.Truth {
-			v := env.Event.Field(slot)
+			v := eventField(env, slot)
 			switch v.Kind {
 			case rules.Int:
 				return o.holds(compareInts(v.Int(), i))
@@ -172,7 +172,7 @@ func compareField(slot int, literal rules.Value, o order) rules.Cond {
 	case rules.Float:
 		f := literal.Float()
 		return func(env *rules.Env) rules.Truth {
-			v := env.Event.Field(slot)
+			v := eventField(env, slot)
 			switch v.Kind {
 			case rules.Int:
 				return o.compareFloat(-1, f, v.Int())
@@ -182,7 +182,7 @@ func compareField(slot int, literal rules.Value, o order) rules.Cond {
 			return rules.Unknown
 		}
 	}
-	return func(env *rules.Env) rules.Truth { return o.compare(env.Event.Field(slot), literal) }
+	return func(env *rules.Env) rules.Truth { return o.compare(eventField(env, slot), literal) }
 }
 
 func equality(left, right operand, negated bool) rules.Cond {
@@ -193,7 +193,7 @@ func equality(left, right operand, negated bool) rules.Cond {
 		slot, literal := left.slot, right.literal
 		text := literal.Str()
 		return func(env *rules.Env) rules.Truth {
-			v := env.Event.Field(slot)
+			v := eventField(env, slot)
 			if v.Kind == rules.String {
 				return rules.TruthOf((v.Str() == text) != negated)
 			}

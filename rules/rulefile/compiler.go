@@ -15,10 +15,16 @@ type compiler struct {
 
 	attributes  map[string]*attribute
 	metrics     map[string]*metric
+	audiences   map[string]*audience
+	open        []string // audiences being compiled, outermost first
 	experiments map[string]*experimentDecl
 	layers      map[string][]slot
 	rules       map[string]place
 	fields      map[string]int // slots of event fields
+	policyAt    place          // zero until there is a policy
+	holdoutAt   place
+	zones       *zones
+	defers      map[string]bool // classes whose messages quiet hours put off
 
 	pending []func() // what is left to compile once all names are known
 	cel     *environment
@@ -46,6 +52,9 @@ func newCompiler(onlyCEL bool) (*compiler, error) {
 		onlyCEL:     onlyCEL,
 		attributes:  map[string]*attribute{},
 		metrics:     map[string]*metric{},
+		audiences:   map[string]*audience{},
+		zones:       newZones(),
+		defers:      map[string]bool{},
 		experiments: map[string]*experimentDecl{},
 		layers:      map[string][]slot{},
 		rules:       map[string]place{},
@@ -73,7 +82,14 @@ func (c *compiler) file(root *node) {
 	}
 	c.named(o.get("attributes"), "attributes", c.attribute)
 	c.named(o.get("metrics"), "metrics", c.metric)
+	c.named(o.get("audiences"), "audiences", c.audience)
 	c.named(o.get("experiments"), "experiments", c.experiment)
+	if o.has("holdout") {
+		c.holdout(o.keyAt("holdout"), o.get("holdout"))
+	}
+	if o.has("policy") {
+		c.policy(o.keyAt("policy"), o.get("policy"))
+	}
 	list := o.get("rules")
 	switch {
 	case list == nil, list.kind == nullNode:
@@ -94,7 +110,7 @@ func (c *compiler) finish(version string) (*rules.Set, error) {
 	if err := c.err(); err != nil {
 		return nil, err
 	}
-	c.set.Version = version
+	c.set.Version, c.set.Zone = version, c.zones.find
 	if err := c.set.Index(); err != nil {
 		c.add(place{}, "rename one of them", "%s", err)
 		return nil, c.err()

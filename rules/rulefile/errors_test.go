@@ -20,8 +20,8 @@ func TestErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(paths) < 35 {
-		t.Fatalf("found %d files of mistakes, expected at least 35", len(paths))
+	if len(paths) < 170 {
+		t.Fatalf("found %d files of mistakes, expected at least 170", len(paths))
 	}
 	for _, path := range paths {
 		name := filepath.Base(path)

@@ -45,21 +45,21 @@ func (c *compiler) experiment(name string, at place, n *node) {
 	if layer := o.get("layer"); layer != nil {
 		e.Layer = c.layer(layer, name)
 	}
+	if goal := o.get("goal"); goal != nil {
+		d.compiled.Goal = c.goal(goal)
+	}
 	if len(c.list) > before {
 		return
 	}
 	assigner, err := experiment.Compile(e)
 	if err != nil {
 		for _, line := range strings.Split(err.Error(), "\n") {
-			message, wayOut := line, "change it"
-			if i := strings.LastIndex(line, ": "); i >= 0 {
-				message, wayOut = line[:i], line[i+2:]
-			}
+			message, wayOut := splitWayOut(line)
 			c.add(at, wayOut, "%s", message)
 		}
 		return
 	}
-	d.compiled.Assigner = assigner
+	d.compiled.Assigner, d.compiled.Spec, d.compiled.Phase = assigner, e, max(e.Phase, 1)
 	c.set.Experiments = append(c.set.Experiments, d.compiled)
 }
 
@@ -133,4 +133,30 @@ func (c *compiler) layer(n *node, name string) *experiment.Layer {
 	}
 	c.layers[l.Name] = append(c.layers[l.Name], slot{name, l.From, l.To})
 	return l
+}
+
+// goal reads the event that an experiment wants to bring about.
+func (c *compiler) goal(n *node) *rules.Goal {
+	o, ok := c.object(n, goalKeys)
+	if !ok {
+		return nil
+	}
+	g := &rules.Goal{}
+	if on := o.get("on"); on != nil {
+		g.On = c.eventTypes(on, "on")
+	} else if o.lacks("on") {
+		c.add(o.at, "add on: with the types of the events that count as a conversion", "the goal has no on")
+	}
+	if o.lacks("within") {
+		c.add(o.at, "add within: with how long after the message a conversion counts, such as 14d", "the goal has no within")
+	}
+	g.Within = c.duration(o.get("within"), "within")
+	seen := &scope{event: true, noTrigger: "the goal's own event is called event"}
+	if where := o.get("where"); where != nil {
+		c.pending = append(c.pending, func() { g.Where = c.condition(where, "where", seen) })
+	}
+	if value := o.get("value"); value != nil {
+		c.pending = append(c.pending, func() { g.Value = c.numberValue(value, "value", seen) })
+	}
+	return g
 }

@@ -136,6 +136,39 @@ func convertible(from, to rules.ValueKind) bool {
 	return from == to || from == rules.Int && to == rules.Float || from == rules.Float && to == rules.Int || from == rules.String && to == rules.Time
 }
 
+// numberValue compiles an expression that has to be a number.
+func (c *compiler) numberValue(n *node, what string, s *scope) rules.Expr {
+	return c.valueOf(n, what, s, "", func(t *types.Type) (string, string) {
+		if kind := valueKinds[t.Kind()]; kind == rules.Int || kind == rules.Float || t.Kind() == types.DynKind {
+			return "", ""
+		}
+		return "is of type " + typeWord(t) + ", not a number", "use a number: double(event.price)"
+	})
+}
+
+// momentValue compiles an expression that has to be a time. A text that an event
+// or attribute without a type of its own carries is read as RFC 3339.
+func (c *compiler) momentValue(n *node, what string, s *scope) rules.Expr {
+	untyped := false
+	value := c.valueOf(n, what, s, `a time is written timestamp("2026-11-27T09:00:00Z")`, func(t *types.Type) (string, string) {
+		untyped = t.Kind() == types.DynKind
+		switch t.Kind() {
+		case types.TimestampKind, types.DynKind:
+			return "", ""
+		case types.DurationKind:
+			return "is of type " + typeWord(t) + ", not a time", "add it to one: now + …, trigger.time + …"
+		}
+		return "is of type " + typeWord(t) + ", not a time", "write timestamp(…) around it"
+	})
+	if value == nil || !untyped {
+		return value
+	}
+	return func(env *rules.Env) rules.Value {
+		v, _ := value(env).As(rules.Time)
+		return v
+	}
+}
+
 // keyValue compiles the key of a rule, which has to have a text.
 func (c *compiler) keyValue(n *node, s *scope) rules.Expr {
 	return c.valueOf(n, "key", s, "", func(t *types.Type) (string, string) {
@@ -159,10 +192,15 @@ func (c *compiler) dataValue(n *node, name string, s *scope) rules.Expr {
 		return nil
 	}
 	return c.valueOf(n, what, s, `a text needs quotes of its own: "'text'"`, func(t *types.Type) (string, string) {
-		switch t.Kind() {
-		case types.BytesKind, types.TypeKind, types.NullTypeKind:
-			return "is of type " + typeWord(t) + ", which cannot be sent", "use a text, a number, a bool, a time, a list or a map"
-		}
-		return "", ""
+		return unsendable(t, "sent")
 	})
+}
+
+// unsendable says what is wrong with a value that has no form in JSON.
+func unsendable(t *types.Type, what string) (wrong, wayOut string) {
+	switch t.Kind() {
+	case types.BytesKind, types.TypeKind, types.NullTypeKind:
+		return "is of type " + typeWord(t) + ", which cannot be " + what, "use a text, a number, a bool, a time, a list or a map"
+	}
+	return "", ""
 }

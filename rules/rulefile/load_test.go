@@ -88,7 +88,8 @@ func TestLoadRefuses(t *testing.T) {
 // places.
 func TestNamesAcrossFiles(t *testing.T) {
 	text := []byte("attributes: {age: {type: int, from: event.age, on: a}}\nmetrics: {orders: {count: purchase}}\n" +
-		"experiments: {x: {arms: [{name: control, weight: 1}]}}\n" + strings.ReplaceAll(oneRule, "NAME", "r"))
+		"experiments: {x: {arms: [{name: control, weight: 1}]}}\naudiences: {lapsing: orders == 0}\n" +
+		"holdout: {percent: 1, salt: s}\npolicy: {caps: [{max: 1, per: 1d}]}\n" + strings.ReplaceAll(oneRule, "NAME", "r"))
 	_, err := Parse([]File{{"one.yaml", text}, {"two.yaml", text}})
 	var list *ErrorList
 	if !errors.As(err, &list) {
@@ -98,7 +99,10 @@ func TestNamesAcrossFiles(t *testing.T) {
 		"the attribute age is declared already, at one.yaml:1:14",
 		"the metric orders is declared already, at one.yaml:2:11",
 		"the experiment x is declared already, at one.yaml:3:15",
-		"a rule is called r already, at one.yaml:5:11",
+		"the audience lapsing is declared already, at one.yaml:4:13",
+		"there is a holdout already, at one.yaml:5:1",
+		"there is a policy already, at one.yaml:6:1",
+		"a rule is called r already, at one.yaml:8:11",
 	}
 	var got []string
 	for _, p := range list.Problems() {

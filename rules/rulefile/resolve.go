@@ -1,7 +1,6 @@
 package rulefile
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -80,21 +79,50 @@ func (r *resolver) ident(e ast.Expr, bound []string) {
 		r.put(e, nowVariable())
 		return
 	}
-	m := r.c.metrics[name]
-	if m == nil {
+	m, a := r.c.metrics[name], r.c.audiences[name]
+	if m == nil && a == nil {
 		r.unknown(e, name, false)
 		return
 	}
 	if r.scope.noMetrics != "" {
-		r.fail(e, 0, "use the event's own fields, attributes and now", "the metric %s cannot be used here: %s", name, r.scope.noMetrics)
+		what := "metric"
+		if a != nil {
+			what = "audience"
+		}
+		r.fail(e, 0, "use the event's own fields, attributes and now", "the %s %s cannot be used here: %s", what, name, r.scope.noMetrics)
 		return
 	}
-	if m.compiled.Keyed && !r.scope.event {
-		// It is counted for the triggering event, which has to keep the field.
-		r.scope.uses.keep(m.compiled.BySlot)
+	if a != nil {
+		r.audience(e, a)
+		return
+	}
+	if m.compiled.Keyed {
+		if r.scope.noKeyed != "" {
+			r.fail(e, 0, "use a count without by:", "the metric %s counts by a field of the event: %s", name, r.scope.noKeyed)
+			return
+		}
+		if !r.scope.event || r.scope.keepEvent {
+			// It is counted for the triggering event, which has to keep the field.
+			r.scope.uses.keep(m.compiled.BySlot)
+		}
 	}
 	v := metricVariable(m.compiled)
 	r.scope.note(name, v.read)
+	r.put(e, v)
+}
+
+// audience puts an audience in place of its name.
+func (r *resolver) audience(e ast.Expr, a *audience) {
+	if a.state == audienceOpen {
+		r.fail(e, 0, "break the circle: write one of the conditions out", "the audience %s reads itself: %s", a.name, r.c.cycle(a.name))
+		return
+	}
+	r.c.openAudience(a)
+	v := audienceVariable(a)
+	r.scope.note(a.name, v.read)
+	for _, n := range a.reads {
+		r.scope.note(n.Name, n.Expr)
+	}
 	r.put(e, v)
 }
 
@@ -126,9 +154,12 @@ func (r *resolver) metricNames() []string {
 	if r.scope.noMetrics != "" {
 		return nil
 	}
-	names := make([]string, 0, len(r.c.metrics))
+	names := make([]string, 0, len(r.c.metrics)+len(r.c.audiences))
 	for m := range r.c.metrics {
 		names = append(names, m)
+	}
+	for a := range r.c.audiences {
+		names = append(names, a)
 	}
 	return names
 }
@@ -144,7 +175,7 @@ func (r *resolver) selection(e ast.Expr, bound []string) {
 	case eventName, triggerName, userName:
 		r.member(e, operand, sel.FieldName(), sel.IsTestOnly())
 	default:
-		if name := operand.AsIdent(); name != nowName && r.c.metrics[name] == nil {
+		if name := operand.AsIdent(); name != nowName && r.c.metrics[name] == nil && r.c.audiences[name] == nil {
 			r.unknown(operand, name, true)
 			return
 		}
@@ -174,9 +205,16 @@ func (r *resolver) member(e, owner ast.Expr, field string, presenceOnly bool) {
 		v = attributeVariable(a.compiled)
 		r.scope.note(v.name, v.read)
 	case name == triggerName && r.scope.trigger == triggerIsKept:
+		if r.scope.noFields != "" && !slices.Contains(envelope, field) {
+			r.fail(owner, 0, "use "+shortList(triggerNames())+", attributes and metrics", "trigger has no field %s here: %s", field, r.scope.noFields)
+			return
+		}
 		v = r.c.triggerVariable(field, r.scope.uses)
 	default:
 		v = r.c.eventVariable(field)
+		if r.scope.keepEvent && v.slot >= 0 {
+			r.scope.uses.keep(v.slot)
+		}
 	}
 	if presenceOnly {
 		v = presence(v)
@@ -189,7 +227,7 @@ func (r *resolver) member(e, owner ast.Expr, field string, presenceOnly bool) {
 func (r *resolver) available(e ast.Expr, name, field string) bool {
 	switch {
 	case name == eventName && !r.scope.event:
-		r.fail(e, 0, fmt.Sprintf(r.scope.noEvent, field), "event cannot be used here")
+		r.fail(e, 0, strings.ReplaceAll(r.scope.noEvent, "%s", field), "event cannot be used here")
 		return false
 	case name == triggerName && r.scope.trigger == noTrigger:
 		r.fail(e, 0, r.scope.noTrigger, "trigger cannot be used here")
@@ -227,7 +265,7 @@ func (r *resolver) loop(e ast.Expr, bound []string) {
 	loop := e.AsComprehension()
 	r.walk(loop.IterRange(), bound)
 	for _, name := range []string{loop.IterVar(), loop.IterVar2()} {
-		if slices.Contains(reserved, name) || r.c.metrics[name] != nil {
+		if slices.Contains(reserved, name) || r.c.metrics[name] != nil || r.c.audiences[name] != nil {
 			r.fail(e, 0, "choose another name", "the loop's variable cannot be called %s: that means something else already", name)
 			return
 		}

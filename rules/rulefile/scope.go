@@ -24,9 +24,14 @@ type scope struct {
 	noEvent   string // the way out where event is not there; %s is the field
 	noTrigger string // the way out where trigger is not there
 	noMetrics string // why metrics are not there, "" if they are
+	noKeyed   string // why counts by a field are not there, "" if they are
+	noFields  string // why the trigger has no fields of its own, "" if it has
 
-	uses  *usage         // notes the trigger's fields, if it is kept
-	reads *[]rules.Named // notes metrics and attributes, if not nil
+	uses *usage // notes the trigger's fields, if it is kept
+	// keepEvent says that the event at hand is the trigger, and that the
+	// expression may be asked again when it is at hand no more.
+	keepEvent bool
+	reads     *[]rules.Named // notes metrics and attributes, if not nil
 }
 
 // usage is what a rule's instances have to keep.
@@ -48,29 +53,63 @@ func (s *scope) note(name string, read rules.Expr) {
 	*s.reads = append(*s.reads, rules.Named{Name: name, Expr: read})
 }
 
-// eventVariable is event.field, field one of the event's own or of id, type,
-// user and time, which every event has.
+// envelope are the fields that every event has.
+var envelope = []string{"id", "type", "user", "time"}
+
+func triggerNames() []string {
+	names := make([]string, len(envelope))
+	for i, field := range envelope {
+		names[i] = triggerName + "." + field
+	}
+	return names
+}
+
+// eventField reads a field of the event at hand. A rule without a wait reads its
+// trigger as the event at hand; where it fires later, as a message that was put
+// off does, what the instance kept of it stands in.
+func eventField(e *rules.Env, slot int) rules.Value {
+	if e.Event == nil {
+		return e.TriggerField(slot)
+	}
+	return e.Event.Field(slot)
+}
+
+// eventVariable is event.field, field one of the event's own or of the envelope.
 func (c *compiler) eventVariable(field string) *variable {
 	v := &variable{name: "event." + field, slot: -1}
+	kept := c.triggerVariable
 	switch field {
 	case "id":
 		v.typ = cel.StringType
-		v.read = func(e *rules.Env) rules.Value { return rules.StringValue(e.Event.ID) }
+		v.read = atHand(func(e *rules.Env) rules.Value { return rules.StringValue(e.Event.ID) }, kept(field, nil))
 	case "type":
 		v.typ = cel.StringType
-		v.read = func(e *rules.Env) rules.Value { return rules.StringValue(e.Event.Type) }
+		v.read = atHand(func(e *rules.Env) rules.Value { return rules.StringValue(e.Event.Type) }, kept(field, nil))
 	case "user":
 		v.typ = cel.StringType
-		v.read = func(e *rules.Env) rules.Value { return rules.StringValue(e.Event.User) }
+		v.read = atHand(func(e *rules.Env) rules.Value { return rules.StringValue(e.Event.User) }, kept(field, nil))
 	case "time":
 		v.typ = cel.TimestampType
-		v.read = func(e *rules.Env) rules.Value { return rules.TimeValue(e.Event.Time) }
+		v.read = atHand(func(e *rules.Env) rules.Value { return rules.TimeValue(e.Event.Time) }, kept(field, nil))
 	default:
 		slot := c.slotOf(field)
 		v.typ, v.slot = cel.DynType, slot
-		v.read = func(e *rules.Env) rules.Value { return e.Event.Field(slot) }
+		v.read = func(e *rules.Env) rules.Value { return eventField(e, slot) }
 	}
 	return v
+}
+
+// atHand reads the event if there is one, else the trigger, else nothing.
+func atHand(read rules.Expr, kept *variable) rules.Expr {
+	return func(e *rules.Env) rules.Value {
+		switch {
+		case e.Event != nil:
+			return read(e)
+		case e.Trigger != nil:
+			return kept.read(e)
+		}
+		return rules.Value{}
+	}
 }
 
 // triggerVariable is trigger.field of an instance that waits.
@@ -121,9 +160,11 @@ func attributeVariable(a *rules.Attribute) *variable {
 func metricVariable(m *rules.Metric) *variable {
 	typ := cel.DynType
 	switch m.Kind {
-	case rules.Count:
+	case rules.Count, rules.Distinct:
 		typ = cel.IntType
-	case rules.Last:
+	case rules.Sum:
+		typ = cel.DoubleType
+	case rules.First, rules.Last:
 		typ = cel.TimestampType
 	}
 	return &variable{

@@ -50,6 +50,19 @@ type entry struct {
 	value *node
 }
 
+// child returns the value of a key of a map, nil if there is none.
+func (n *node) child(key string) *node {
+	if n == nil || n.kind != mapNode {
+		return nil
+	}
+	for _, e := range n.entries {
+		if e.key == key {
+			return e.value
+		}
+	}
+	return nil
+}
+
 // treeBuilder turns the parser's tree into nodes.
 type treeBuilder struct {
 	src      *source
@@ -71,7 +84,7 @@ func (t *treeBuilder) build(n ast.Node, depth int) *node {
 	}
 	at := t.place(n.GetToken())
 	if depth > maxNesting {
-		t.problems.add(at, "a rule file needs 8 levels at most", "nested too deeply")
+		t.problems.add(at, fewLevels, "nested too deeply")
 		return nil
 	}
 	switch n := n.(type) {

@@ -112,6 +112,25 @@ func (c *compiler) whole(n *node, what string, low, high int64) (int, bool) {
 	return int(v.Int()), true
 }
 
+// number reads a number from low to high. It returns false after reporting what
+// is wrong.
+func (c *compiler) number(n *node, what string, low, high float64) (float64, bool) {
+	if n.kind != scalarNode {
+		c.wrongKind(n, "write a number", what)
+		return 0, false
+	}
+	if kind := n.literal.Kind; kind != rules.Int && kind != rules.Float {
+		c.add(n.at, "write a number without quotes", "%s is not a number", what)
+		return 0, false
+	}
+	f := n.literal.Float()
+	if f < low || f > high {
+		c.add(n.at, "write a number in that range", "%s is %v; it goes from %v to %v", what, f, low, high)
+		return 0, false
+	}
+	return f, true
+}
+
 // boolean reads true or false; false if it is not given or wrong.
 func (c *compiler) boolean(n *node, what string) bool {
 	if n == nil {

@@ -14,7 +14,7 @@ import (
 
 const (
 	maxFileSize = 256 << 10 // bytes of one rule file
-	maxNesting  = 32        // levels of YAML; a rule file needs 8
+	maxNesting  = 32        // levels of YAML; a rule file needs 24
 	maxAnchors  = 1000
 	// The parser's time grows with the square of the keys of one map, and with
 	// that of empty lines in a row. 10,000 keys and list items take about a
@@ -23,6 +23,7 @@ const (
 	maxEmpty = 1000
 
 	tooDeepMessage = "nested too deeply"
+	fewLevels      = "a rule file needs 24 levels at most"
 	tooManyMessage = "more keys and list items than a rule file may have"
 )
 
@@ -156,7 +157,7 @@ func yamlWayOut(line, message string) string {
 	value = strings.TrimSpace(value)
 	switch {
 	case message == tooDeepMessage:
-		return "a rule file needs 8 levels at most"
+		return fewLevels
 	case message == tooManyMessage:
 		return "split it into several files of one folder"
 	case strings.Contains(message, "quoted text"):

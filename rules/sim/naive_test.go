@@ -156,6 +156,7 @@ func (u *naiveUser) take(e *naiveEvent) {
 			}
 		}
 	}
+	var atOnce []*naiveInstance
 	for i, r := range u.n.spec.rules {
 		if !names(r.on, e.typ) || !u.holds(r.where, at) {
 			continue
@@ -168,9 +169,7 @@ func (u *naiveUser) take(e *naiveEvent) {
 			in.key = strconv.FormatInt(*e.fields[r.key], 10)
 		}
 		if r.wait == none {
-			asked := at
-			asked.trigger = e
-			u.gates(in, e.t, asked)
+			atOnce = append(atOnce, in)
 			continue
 		}
 		waiting := slices.ContainsFunc(u.pending(), func(p *naiveInstance) bool { return p.rule == i && p.key == in.key })
@@ -182,6 +181,15 @@ func (u *naiveUser) take(e *naiveEvent) {
 		if u.n.verbose {
 			u.decide(in, "armed", "", e.t, at)
 		}
+	}
+	// What fires at once goes by priority, when everything has been begun.
+	slices.SortStableFunc(atOnce, func(a, b *naiveInstance) int {
+		return u.n.spec.rules[b.rule].priority - u.n.spec.rules[a.rule].priority
+	})
+	for _, in := range atOnce {
+		asked := at
+		asked.trigger = e
+		u.gates(in, e.t, asked)
 	}
 }
 

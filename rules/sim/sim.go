@@ -5,10 +5,18 @@
 // Like Kafka it knows partitions: each has its own clock, the highest event time
 // seen in it. Before an event of time t is applied everything due at or before t
 // fires, on time; at the end of the input the clocks stay where they are.
+//
+// An occurrence of a schedule is due like a timer: when a partition's clock
+// passes it, the scheduled rules are started for every user of the partition, in
+// the order of their ids. At the same millisecond, timers that are due come
+// first, then the schedules by priority and in the order of the file, then the
+// event.
 package sim
 
 import (
 	"container/heap"
+	"math"
+	"slices"
 	"strings"
 
 	"github.com/nudged/nudged/rules"
@@ -29,14 +37,17 @@ type Sim struct {
 
 // Counts says what happened to the events.
 type Counts struct {
-	Events, Unread, Duplicates, Missing, Mismatches int
+	Events, Unread, Duplicates, Missing, Mismatches, Refused int
 }
 
 type partition struct {
 	clock  int64
 	users  map[string]*user
+	ids    []string // of users, in order; nil: to be listed anew
 	due    dueHeap
 	offset int64
+	swept  int64 // occurrences up to here are done with
+	next   int64 // none is between there and here
 }
 
 type user struct {
@@ -81,6 +92,7 @@ func (s *Sim) Apply(ev *rules.Event) {
 		u = &user{}
 		// Ids must not hold on to the memory of whole records.
 		p.users[strings.Clone(ev.User)] = u
+		p.ids = nil
 	}
 	s.step(n, u, ev.User, rules.Input{Event: ev})
 	// A late event may have armed what is due already.
@@ -132,7 +144,31 @@ func (s *Sim) Users() int {
 	return n
 }
 
+// advance moves the partition's clock to t: what is due by then fires, and what
+// is scheduled by then starts, in the order of time.
 func (s *Sim) advance(n int32, t int64) {
+	p := &s.parts[n]
+	for len(s.set.Scheduled()) > 0 && t > p.swept {
+		if len(p.users) == 0 || t < p.next {
+			p.swept = t // nobody to start anything for, or nothing to start
+			break
+		}
+		occurring, at, ok := s.set.NextSchedule(p.swept)
+		if !ok {
+			at = math.MaxInt64
+		}
+		if p.next = at; at > t {
+			continue
+		}
+		s.fire(n, at)
+		s.sweep(n, occurring, at)
+		p.swept, p.next = at, 0
+	}
+	s.fire(n, t)
+}
+
+// fire fires what is due by t.
+func (s *Sim) fire(n int32, t int64) {
 	p := &s.parts[n]
 	for len(p.due) > 0 && p.due[0].at <= t {
 		e := heap.Pop(&p.due).(dueEntry)
@@ -147,11 +183,28 @@ func (s *Sim) advance(n int32, t int64) {
 	p.clock = max(p.clock, t)
 }
 
+// sweep starts what occurs at the time for every user.
+func (s *Sim) sweep(n int32, occurring []*rules.Rule, at int64) {
+	p := &s.parts[n]
+	if p.ids == nil {
+		for id := range p.users {
+			p.ids = append(p.ids, id)
+		}
+		slices.Sort(p.ids)
+	}
+	for _, r := range occurring {
+		for _, id := range p.ids {
+			s.step(n, p.users[id], id, rules.Input{Sweep: r, Until: at, Partition: n})
+		}
+	}
+}
+
 func (s *Sim) step(n int32, u *user, id string, in rules.Input) {
 	s.result.Reset()
 	s.set.Step(&u.state, id, in, &s.result)
 	s.counts.Missing += s.result.Missing
 	s.counts.Mismatches += s.result.Mismatches
+	s.counts.Refused += s.result.Refused
 	if s.result.Duplicate {
 		s.counts.Duplicates++
 	}
