@@ -70,8 +70,11 @@ func (c *claiming) answer(ctx context.Context, pr *Processor, stop *StopError) (
 		return reset != ResetNone, c.answerUnread(ctx, pr, stop.kind)
 	case stopAnew:
 		return reset == ResetSkip, c.answerAnew(ctx, pr)
-	case stopAbove, stopTorn:
-		return reset == ResetSkip, c.answerAbove(pr, stop.kind)
+	case stopAbove:
+		return reset == ResetSkip, c.answerAbove(pr)
+	case stopTorn:
+		c.takeOver(f.k.resume(f.k.Offset))
+		return true, nil
 	case stopBelow:
 		if accept {
 			f.k.Base, f.k.Lost = max(f.k.Base, f.kafka.Start), true
@@ -101,9 +104,9 @@ func (c *claiming) refuse(answer OffsetReset, format string, args ...any) error 
 // takeOver has the claim give the stored header the present identity, and another
 // offset.
 func (c *claiming) takeOver(offset int64) {
-	if c.finding.r != nil {
-		c.finding.former = c.finding.r.ID
-		c.takeover = &Takeover{ID: c.finding.r.ID, Offset: offset}
+	if r := c.finding.r; r != nil {
+		c.takeover = &Takeover{ID: r.ID, Offset: offset}
+		r.ID, r.Offset = c.finding.id, offset
 	}
 }
 
@@ -296,18 +299,19 @@ func (c *claiming) answerAnew(ctx context.Context, pr *Processor) error {
 // before.
 func (c *claiming) beginAt(offset int64) {
 	k := c.finding.k
-	k.Base, k.Offset, k.First, k.Lost, k.Gaps = offset, offset, k.Seq+1, false, nil
+	// Batches that Redis holds and that are not published yet are of before, too.
+	newest := k.Seq
+	if r := c.finding.r; r != nil && !r.Wiping {
+		newest = max(newest, r.Seq)
+	}
+	k.Base, k.Offset, k.First, k.Lost, k.Gaps = offset, offset, newest+1, false, nil
 	c.takeOver(offset)
 }
 
 // answerAbove goes on at the end of a log that has lost its newest records.
-func (c *claiming) answerAbove(pr *Processor, kind stopKind) error {
+func (c *claiming) answerAbove(pr *Processor) error {
 	f := &c.finding
 	if pr.cfg.OnOffsetReset != ResetSkip {
-		return nil
-	}
-	if kind == stopTorn {
-		c.takeOver(f.k.resume(f.k.Offset))
 		return nil
 	}
 	if r := f.r; r != nil && !r.Wiping {
@@ -344,9 +348,9 @@ func (c *claiming) acceptLoss(ctx context.Context, pr *Processor) error {
 	case s.damage == nil && began && s.newest.Seq == k.Last, !s.found && k.Last < k.First:
 		return nil
 	case !s.found, s.newest.Seq != k.Last:
-		k.First = k.Seq + 1
+		k.First = max(k.First, k.Seq+1)
 	default:
-		k.First = s.whole
+		k.First = max(k.First, s.whole)
 	}
 	k.Lost = true
 	pr.cfg.Logger.Warn("evidence is missing, what may have been decided ends without a decision", "partition", c.input.String(), "from_batch_on_complete", k.First)

@@ -18,6 +18,7 @@ import (
 type fakeLog struct {
 	mu        sync.Mutex
 	counts    processor.Counts
+	topicID   string
 	input     map[processor.TopicPartition][]processor.Record
 	starts    map[processor.TopicPartition]int64
 	committed map[processor.TopicPartition]commit
@@ -40,6 +41,7 @@ const topicID = "c2NlbmFyaW8tdG9waWMtaQ.cluster0"
 
 func newFakeLog(input [][]processor.Record) *fakeLog {
 	l := &fakeLog{
+		topicID:   topicID,
 		counts:    processor.Counts{Input: int32(len(input)), Sends: 2, Decisions: 2},
 		input:     map[processor.TopicPartition][]processor.Record{},
 		starts:    map[processor.TopicPartition]int64{},
@@ -142,7 +144,7 @@ func (m member) Inspect(_ context.Context, tps []processor.TopicPartition) (map[
 		send, decision := tp.Partition%m.counts.Sends, tp.Partition%m.counts.Decisions
 		out[tp] = processor.Inspection{
 			Committed: ok, Offset: c.offset, Metadata: c.metadata,
-			Start: m.starts[tp], End: int64(len(m.input[tp])), TopicID: topicID, Counts: m.counts,
+			Start: m.starts[tp], End: int64(len(m.input[tp])), TopicID: m.topicID, Counts: m.counts,
 			Evidence: processor.Evidence{
 				SendPartition: send, SendOffset: m.outLog("sends", send).end(),
 				DecisionPartition: decision, DecisionOffset: m.outLog("decisions", decision).end(),

@@ -18,6 +18,7 @@ type outPartition struct {
 // outLog is what it holds: records of transactions, and the markers that end them.
 type outLog struct {
 	entries []outEntry
+	start   int64   // what lies below was removed by retention
 	late    *outTxn // has ended, but its marker has not come here yet
 }
 
@@ -99,6 +100,8 @@ type fakeReader struct {
 
 // Evidence implements processor.Log.
 func (m member) Evidence(_ context.Context, from, until processor.Evidence) (processor.EvidenceReader, error) {
+	from.SendOffset = max(from.SendOffset, m.outLog("sends", until.SendPartition).start)
+	from.DecisionOffset = max(from.DecisionOffset, m.outLog("decisions", until.DecisionPartition).start)
 	return &fakeReader{log: m.fakeLog, from: from, until: until, many: 7}, nil
 }
 

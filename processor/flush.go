@@ -25,7 +25,8 @@ func (p *Partition) Flush(ctx context.Context) error {
 	if !p.Open() {
 		return nil
 	}
-	seq := p.head.Seq + 1
+	// Batches below First are of before the base, whatever offsets they name.
+	seq := max(p.head.Seq+1, p.publishing.base.First)
 	b := Batch{Epoch: p.head.Epoch, Version: p.head.Version, Next: p.head}
 	next := &b.Next
 	next.Seq, next.Offset, next.Clock = seq, p.offset, p.clock

@@ -34,7 +34,7 @@ const (
 	stopOlder                    // the topic was created anew, and Redis or its backup is of before
 	stopBelow                    // the log begins later
 	stopAbove                    // the log ends earlier
-	stopTorn                     // an answer to the former was not carried through
+	stopTorn                     // an answer to the former was not carried through: it is now
 	stopUntold                   // the evidence is incomplete
 	stopBaseless                 // what the state was built from is not in the topic any more
 )
@@ -67,8 +67,6 @@ type finding struct {
 	groups func() ([]string, error)
 	// wipe says that an answer gives up what is stored.
 	wipe bool
-	// former is the identity that an answer has given up, "" if there is none.
-	former string
 }
 
 // The ways out that several stops have in common.
@@ -111,7 +109,7 @@ func (f *finding) judge() (standing, error) {
 		}
 		if at < committed {
 			kind := stopFinal
-			if k.First == k.Seq+1 {
+			if k.First > k.Seq {
 				kind = stopTorn
 			}
 			return 0, f.stop(kind, "Redis and Kafka agree on batch %d but not on its offset: %d and %d", m, r.Offset, k.Offset)(
@@ -170,7 +168,7 @@ func (f *finding) judgeIdentity() error {
 			return f.stopCounts(k.Counts)
 		}
 	}
-	if f.r == nil || f.r.ID == f.id || f.r.ID == f.former {
+	if f.r == nil || f.r.ID == f.id {
 		return nil
 	}
 	return f.judgeStored()
@@ -189,6 +187,8 @@ func (f *finding) judgeStored() error {
 	case !ok || group != wantGroup || cluster != wantCluster:
 		return f.stop(stopFinal, "Redis holds the state of another input: %s, expected %s: two deployments use one Redis with one group name", f.r.ID, f.id)(
 			"Use another group name or another Redis")
+	case topic != wantTopic && f.k != nil && f.k.First > f.k.Seq && agreement(f.r.History, f.k.History, min(f.r.Seq, f.k.Seq)) == f.k.Seq:
+		return f.stop(stopTorn, "Kafka has committed offset %d of topic id %s, Redis holds its state as of topic id %s", f.k.Offset, f.k.TopicID, topic)(answerAnew)
 	case topic != wantTopic && f.k != nil && f.k.First > 1:
 		return f.stop(stopOlder, "Redis holds its state up to offset %d of topic id %s, Kafka has committed offset %d of topic id %s: Redis has lost writes from before the topic was created anew",
 			f.r.Offset, topic, f.k.Offset, f.k.TopicID)(answerLoss + "; or restore a backup of Redis that is not older")

@@ -167,7 +167,7 @@ func TestClaimStops(t *testing.T) {
 		}, []string{"not in Redis any more", "before batch 4", "--accept-state-loss", "backup"}},
 		"Redis from before the topic was created anew": {func(f *finding) {
 			f.recommit(func(k *Position) { k.First = 6 })
-			f.r.ID = "shop former-id.cluster 4"
+			f.r.ID, f.r.Seq, f.r.Offset = "shop former-id.cluster 4", 3, 30
 		}, []string{"former-id.cluster", "topic-id.cluster", "before the topic was created anew", "--accept-state-loss"}},
 		"Redis of a topic that was created anew, Kafka forgot it": {func(f *finding) {
 			f.uncommit()
