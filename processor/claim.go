@@ -99,7 +99,7 @@ func (pr *Processor) claim(ctx context.Context, reqs []claimRequest) {
 	}
 	// Only this makes the epochs valid: the group's coordinator refuses it from
 	// whoever does not own the partitions.
-	if err := pr.cfg.Log.Publish(ctx, pubs); err != nil {
+	if err := pr.transact(ctx, pubs); err != nil {
 		for _, c := range going {
 			answer(c.claimRequest, nil, fmt.Errorf("claim %s: %w", c.input, err))
 		}

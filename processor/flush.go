@@ -40,6 +40,9 @@ func (p *Partition) Flush(ctx context.Context) error {
 		b.Outbox = &OutboxEntry{Seq: seq, Records: EncodeOutbox(records)}
 	}
 	b.Published, next.Evidence = p.settled()
+	if invariants {
+		p.checkBatch(next)
+	}
 	if err := p.writeStates(&b); err != nil {
 		return err
 	}
@@ -190,6 +193,9 @@ func (s *publishing) hand(seq int64, records []sinks.Record, h Header) {
 	defer s.mu.Unlock()
 	k := s.base
 	k.Offset, k.Seq, k.History, k.Last, k.Clock = h.Offset, seq, h.History, h.Last, h.Clock
+	if invariants {
+		s.checkQueue(seq)
+	}
 	s.queue = append(s.queue, &handed{seq, records, k})
 }
 
@@ -223,6 +229,9 @@ func (s *publishing) Unpublished() (batches int, records bool) {
 func (s *publishing) Settle(pub *Publication) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if invariants {
+		must(pub.Commit.Seq >= s.published, 6, "batch %d is published after batch %d", pub.Commit.Seq, s.published)
+	}
 	s.published = pub.Commit.Seq
 	for len(s.queue) > 0 && s.queue[0].seq <= s.published {
 		s.queue[0] = nil

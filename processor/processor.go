@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nudged/nudged/sinks"
@@ -41,7 +42,8 @@ type Processor struct {
 	publish chan struct{}
 
 	// txn is held over a transaction: the publisher and claims take turns.
-	txn sync.Mutex
+	txn   sync.Mutex
+	inTxn atomic.Bool // only invariants look at it
 
 	mu      sync.Mutex
 	workers map[TopicPartition]*worker

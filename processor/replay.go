@@ -519,6 +519,9 @@ func (p *Partition) flushReplay(ctx context.Context, last bool) error {
 	if last {
 		next.Seq, next.Last, next.Evidence = r.k.Seq, r.k.Last, r.after
 	}
+	if invariants {
+		p.checkReplay(next, last)
+	}
 	if err := p.writeStates(&b); err != nil {
 		return err
 	}
