@@ -146,7 +146,7 @@ func seeds(t *testing.T, n uint64, f func(t failer, seed uint64)) {
 // Processes die, hang, lose their partitions and replies at every step of the
 // protocol: each command and decision becomes visible exactly once.
 func TestCrashesLoseAndRepeatNothing(t *testing.T) {
-	total := simulateAll(t, 2000, worldKind{})
+	total := simulateAll(t, 1000, worldKind{})
 	if *crashSeed == 0 && (total.crashes == 0 || total.rebalances == 0 || total.fenced == 0 || total.aborted == 0 || total.unknown == 0 ||
 		total.adopted == 0 || total.retried == 0 || total.records == 0) {
 		t.Errorf("the simulation does not go through everything: %+v", total)
@@ -156,7 +156,7 @@ func TestCrashesLoseAndRepeatNothing(t *testing.T) {
 // The same, and Redis falls back to an earlier content, or is emptied: what is
 // visible is the same as if it had not.
 func TestLossesLoseAndRepeatNothing(t *testing.T) {
-	total := simulateAll(t, 1000, worldKind{losses: true})
+	total := simulateAll(t, 500, worldKind{losses: true})
 	if *crashSeed == 0 && (total.rollbacks == 0 || total.lost == 0 || total.replays == 0) {
 		t.Errorf("the simulation does not go through everything: %+v", total)
 	}
@@ -166,7 +166,7 @@ func TestLossesLoseAndRepeatNothing(t *testing.T) {
 // nothing that is due is left, and it is what the rules say of a history that went
 // as the visible records tell.
 func TestWallClockCrashesLoseAndRepeatNothing(t *testing.T) {
-	total := simulateAll(t, 1000, worldKind{wall: true, losses: true})
+	total := simulateAll(t, 500, worldKind{wall: true, losses: true})
 	if *crashSeed == 0 && (total.rollbacks == 0 || total.lost == 0 || total.replays == 0 || total.records == 0) {
 		t.Errorf("the simulation does not go through everything: %+v", total)
 	}
@@ -175,7 +175,7 @@ func TestWallClockCrashesLoseAndRepeatNothing(t *testing.T) {
 // Somebody resets or deletes the group's offsets too, and answers what stops: no
 // command is repeated or lost.
 func TestResetsLoseAndRepeatNothing(t *testing.T) {
-	total := simulateAll(t, 1000, worldKind{losses: true, resets: true})
+	total := simulateAll(t, 500, worldKind{losses: true, resets: true})
 	if *crashSeed == 0 && (total.resets == 0 || total.stops == 0 || total.answered == 0) {
 		t.Errorf("the simulation does not go through everything: %+v", total)
 	}
