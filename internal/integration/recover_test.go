@@ -15,10 +15,13 @@ import (
 // away.
 func (w *world) ownRedis() {
 	w.t.Helper()
+	shared := w.redis
 	w.redisAddr = ownRedis(w.t, "noeviction")
 	w.redis = goredis.NewClient(&goredis.Options{Addr: w.redisAddr})
-	client := w.redis
-	w.t.Cleanup(func() { client.Close() })
+	w.t.Cleanup(func() {
+		w.redis.Close()
+		w.redis = shared
+	})
 }
 
 // copyRedis takes a copy of all that Redis holds at one moment, and returns what
