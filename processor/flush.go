@@ -13,7 +13,7 @@ import (
 )
 
 // Open reports whether the open batch has anything to write.
-func (p *Partition) Open() bool { return p.wrote }
+func (p *Partition) Open() bool { return p.wrote && p.replay == nil }
 
 // Urgent reports whether the open batch has records that wait to go out.
 func (p *Partition) Urgent() bool { return p.out.size() > 0 }
@@ -22,10 +22,11 @@ func (p *Partition) Urgent() bool { return p.out.size() > 0 }
 // records to the publisher. ErrFenced and ErrLost mean that the partition must
 // be recovered; after any other error than the context's it cannot go on.
 func (p *Partition) Flush(ctx context.Context) error {
-	if !p.wrote {
+	if !p.Open() {
 		return nil
 	}
-	seq := p.head.Seq + 1
+	// Batches below First are of before the base, whatever offsets they name.
+	seq := max(p.head.Seq+1, p.publishing.base.First)
 	b := Batch{Epoch: p.head.Epoch, Version: p.head.Version, Next: p.head}
 	next := &b.Next
 	next.Seq, next.Offset, next.Clock = seq, p.offset, p.clock
@@ -41,6 +42,9 @@ func (p *Partition) Flush(ctx context.Context) error {
 		b.Outbox = &OutboxEntry{Seq: seq, Records: entry}
 	}
 	b.Published, next.Evidence = p.settled()
+	if invariants {
+		p.checkBatch(next)
+	}
 	if err := p.writeStates(&b); err != nil {
 		return err
 	}
@@ -208,6 +212,14 @@ func (s *publishing) init(base Position, h Header) {
 	s.evidence = h.Evidence
 }
 
+// resume notes the end of a replay: the records of later batches lie at or above
+// after.
+func (s *publishing) resume(after Evidence) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.evidence = after
+}
+
 // settled returns what a batch tells the store: the newest published seq, and
 // from where on the records of later ones lie.
 func (s *publishing) settled() (int64, Evidence) {
@@ -223,6 +235,9 @@ func (s *publishing) hand(seq int64, h Header, entries ...[]byte) {
 	defer s.mu.Unlock()
 	k := s.base
 	k.Offset, k.Seq, k.History, k.Last, k.Clock, k.Sweep = h.Offset, seq, h.History, h.Last, h.Clock, h.Sweep
+	if invariants {
+		s.checkQueue(seq)
+	}
 	s.queue = append(s.queue, &handed{seq, entries, k})
 }
 
@@ -256,6 +271,9 @@ func (s *publishing) Unpublished() (batches int, records bool) {
 func (s *publishing) Settle(pub *Publication) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if invariants {
+		must(pub.Commit.Seq >= s.published, 6, "batch %d is published after batch %d", pub.Commit.Seq, s.published)
+	}
 	s.published = pub.Commit.Seq
 	for len(s.queue) > 0 && s.queue[0].seq <= s.published {
 		s.queue[0] = nil

@@ -100,7 +100,8 @@ type Partition struct {
 	stamp   int64 // timestamp of the newest record applied, ms; 0: none
 	obs     observing
 
-	sweep sweeping
+	sweep  sweeping
+	replay *replay // nil: it decides
 
 	publishing
 }
@@ -120,7 +121,8 @@ func openPartition(cfg *Settings, input TopicPartition, c *Claimed, base Positio
 	p.set = cfg.Set.WithNames(retired)
 	p.recs, _ = p.dec.(RecordDecoder)
 	p.result.Verbose = cfg.Decisions == DecisionsAll
-	p.book.evicted = c.Header.Seq > 0
+	// A replay that was cut short has states without a batch.
+	p.book.evicted = c.Header.Seq > 0 || c.Header.Clock > 0 || c.Header.Offset != c.Header.Base
 	p.out.init(cfg, input)
 	p.initSweep(c.Header.Sweep, c.Header.Clock)
 	p.obs.init(cfg, input)
@@ -148,6 +150,12 @@ const (
 // Consume applies records in their order. Those below Offset were applied
 // before and are passed over.
 func (p *Partition) Consume(ctx context.Context, recs []Record) error {
+	if p.replay != nil {
+		var err error
+		if recs, err = p.replayTo(ctx, recs); err != nil {
+			return err
+		}
+	}
 	for len(recs) > 0 && recs[0].Offset < p.offset {
 		recs = recs[1:]
 	}

@@ -114,7 +114,7 @@ func (pr *Processor) publishAll(ctx context.Context) error {
 	}
 	pr.cfg.Counters.Transactions.Add(1)
 	began := time.Now()
-	err := pr.cfg.Log.Publish(ctx, pubs)
+	err := pr.transact(ctx, pubs)
 	if pr.cfg.Observer != nil {
 		pr.cfg.Observer.Transaction(time.Since(began), err)
 	}
@@ -136,6 +136,19 @@ func (pr *Processor) publishAll(ctx context.Context) error {
 		a.worker.signal()
 	}
 	return pr.tellSinks(ctx, pubs)
+}
+
+// transact runs one transaction.
+func (pr *Processor) transact(ctx context.Context, pubs []*Publication) error {
+	if invariants {
+		must(!pr.inTxn.Swap(true), 9, "a transaction begins while another is under way")
+		defer pr.inTxn.Store(false)
+		for _, pub := range pubs {
+			epoch, known := pub.Commit.History.EpochAt(pub.Commit.Seq)
+			must(pub.Commit.Seq == 0 || !known || epoch <= pub.Commit.Epoch, 3, "%s: batch %d of epoch %d is committed under epoch %d", pub.Input, pub.Commit.Seq, epoch, pub.Commit.Epoch)
+		}
+	}
+	return pr.cfg.Log.Publish(ctx, pubs)
 }
 
 // tellSinks passes the commands on, after they have become visible.

@@ -54,6 +54,7 @@ type partitionState struct {
 	Ready     bool   `json:"ready"`
 	Stopped   string `json:"stopped,omitempty"`
 	Trouble   string `json:"trouble,omitempty"`
+	Replaying bool   `json:"replaying,omitempty"`
 	Offset    int64  `json:"offset"`
 	End       int64  `json:"end"`
 	Clock     int64  `json:"clock_ms"`
@@ -66,7 +67,7 @@ func ready(w http.ResponseWriter, r *http.Request, status []processor.Status, re
 	states := make([]partitionState, 0, len(status))
 	code := http.StatusOK
 	for _, s := range status {
-		p := partitionState{Partition: s.Input.String(), Ready: s.Ready, Trouble: s.Trouble, Offset: s.Offset, End: s.End, Clock: s.Clock}
+		p := partitionState{Partition: s.Input.String(), Ready: s.Ready, Trouble: s.Trouble, Replaying: s.Replaying, Offset: s.Offset, End: s.End, Clock: s.Clock}
 		if s.Stopped != nil {
 			p.Stopped = s.Stopped.Error()
 		}

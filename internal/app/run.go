@@ -146,6 +146,7 @@ func (d *Daemon) run(ctx context.Context) error {
 			Counters: counters, Observer: observer, Tracing: d.telemetry.Tracing,
 		},
 		Log: group, Source: source, Sinks: d.sinks(), Logger: d.Logger, Now: now,
+		Answers:        processor.Answers{OnOffsetReset: processor.OffsetReset(c.OnOffsetReset), AcceptStateLoss: c.AcceptStateLoss},
 		StartLatest:    c.Kafka.Start == "latest",
 		CommitInterval: time.Duration(c.CommitInterval),
 		SendGap:        min(20*time.Millisecond, time.Duration(c.CommitInterval)),
@@ -255,7 +256,7 @@ func (d *Daemon) serve(ctx context.Context, pr *processor.Processor, counters *p
 	err = <-ended
 	d.Logger.Info("stopped", "events", counters.Events.Load(), "decisions", counters.Decisions.Load(), "sent", counters.Sent.Load(),
 		"dead_letters", counters.DeadLetters.Load(), "batches", counters.Batches.Load(), "states_written", counters.Written.Load(),
-		"states_loaded", counters.Loaded.Load(), "transactions", counters.Transactions.Load(), "aborted", counters.Aborted.Load())
+		"states_loaded", counters.Loaded.Load(), "replayed", counters.Replayed.Load(), "untold", counters.Untold.Load(), "transactions", counters.Transactions.Load(), "aborted", counters.Aborted.Load())
 	return err
 }
 

@@ -23,6 +23,11 @@ type Config struct {
 	Clock string `yaml:"clock"`
 	// StopAtEnd reads to the present end of each partition, commits, and exits.
 	StopAtEnd bool `yaml:"stop_at_end"`
+	// OnOffsetReset answers partitions that have stopped because the group's offset
+	// is not where nudged left it: keep, rebuild or skip; empty (default): none.
+	OnOffsetReset string `yaml:"on_offset_reset"`
+	// AcceptStateLoss lets partitions go on that need what retention has removed.
+	AcceptStateLoss bool `yaml:"accept_state_loss"`
 	// CommitInterval is how long progress without outgoing records may stay
 	// uncommitted. Records go out at once. Default 100ms.
 	CommitInterval Duration `yaml:"commit_interval"`

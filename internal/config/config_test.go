@@ -75,6 +75,8 @@ func TestEnvironmentWinsOverFile(t *testing.T) {
 		"NUDGED_KAFKA_SESSION_TIMEOUT": "1m",
 		"NUDGED_STOP_AT_END":           "true",
 		"NUDGED_REDIS_DB":              "3",
+		"NUDGED_ON_OFFSET_RESET":       "keep",
+		"NUDGED_ACCEPT_STATE_LOSS":     "true",
 		"NUDGED_MAX_EVENT_BYTES":       "4096",
 		"NUDGED_SINKS":                 "[{stdout: {}}]",
 	}))
@@ -83,6 +85,9 @@ func TestEnvironmentWinsOverFile(t *testing.T) {
 	}
 	if !slices.Equal(c.Kafka.Brokers, []Address{"a:1", "b:2"}) || c.Kafka.Group != "other" || !slices.Equal(c.Kafka.Topics.Events, []string{"clicks"}) {
 		t.Errorf("kafka %+v", c.Kafka)
+	}
+	if c.OnOffsetReset != "keep" || !c.AcceptStateLoss {
+		t.Errorf("answers %q, %v", c.OnOffsetReset, c.AcceptStateLoss)
 	}
 	if !c.StopAtEnd || c.Redis.DB != 3 || c.MaxEventBytes != 4096 || time.Duration(c.Kafka.SessionTimeout) != time.Minute || len(c.Sinks) != 1 {
 		t.Errorf("%+v", c)
@@ -95,6 +100,7 @@ kafka: {brokers: [nohost], group: "", topics: {events: [a], sends: a, decisions:
 redis: {mode: sentinel, addrs: []}
 clock: lunar
 stop_at_end: true
+on_offset_reset: guess
 decisions: some
 sinks: [{}]
 input: {format: avro}
@@ -105,7 +111,7 @@ forward: {group: "", timeout: 1h, retry_for: 0s, max_wait: 1ms, per_host: 0, win
 	}
 	for _, want := range []string{
 		"kafka.brokers[0]", "kafka.group", `"a" is used twice`, `"b c" is not a name`, "transaction_timeout: 10s must be below",
-		"redis.addrs: is empty", "redis.master", `clock: "lunar"`, "stop_at_end: needs clock: event", `decisions: "some"`,
+		"redis.addrs: is empty", "redis.master", `clock: "lunar"`, "stop_at_end: needs clock: event", `decisions: "some"`, `on_offset_reset: "guess"`,
 		"sinks[0]", `"avro"`, "forward.group", "forward.timeout: 1h0m0s", "forward.max_wait", "forward.per_host", "forward.window", "commands would go round", "NUDGED_REDIS_DB", "NUDGED_COMMIT_INTERVAL",
 	} {
 		if !strings.Contains(err.Error(), want) {

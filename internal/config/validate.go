@@ -27,6 +27,7 @@ func (c *Config) Validate() error {
 	v.check(c.MaxEventBytes >= 1024 && c.MaxEventBytes <= 16<<20, "max_event_bytes: %d is outside 1024 to 16777216", c.MaxEventBytes)
 	v.check(c.CacheBytes >= 1<<20, "cache_bytes: %d is below 1048576", c.CacheBytes)
 	v.check(!c.StopAtEnd || c.Clock == "event", "stop_at_end: needs clock: event")
+	v.oneOf("on_offset_reset", c.OnOffsetReset, "", "keep", "rebuild", "skip")
 	for i, s := range c.Sinks {
 		v.check((s.Kafka != nil) != (s.Stdout != nil), "sinks[%d]: name exactly one of kafka, stdout, for example - kafka: {}", i)
 	}
