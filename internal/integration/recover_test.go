@@ -59,19 +59,21 @@ func TestRedisLosesItsContent(t *testing.T) {
 	t.Parallel()
 	for name, lose := range map[string]func(w *world, crash *crashing, sends int){
 		"emptied": func(w *world, crash *crashing, sends int) {
-			for range 2 {
-				crash.until(visible, "", sends)
+			crash.until(visible, "", sends)
+			for range 2 { // again while it recovers
 				if err := w.redis.FlushAll(w.t.Context()).Err(); err != nil {
 					w.t.Fatal(err)
 				}
+				crash.until(claimed, strings.Repeat("[<nil>] ", shopPartitions), 0)
 			}
 		},
 		"set back": func(w *world, crash *crashing, sends int) {
 			crash.until(visible, "", sends)
-			restore := w.copyRedis()
+			restore, copied := w.copyRedis(), crash.epochs()
+			crash.until(visible, "", sends)
 			for range 2 {
-				crash.until(visible, "", sends)
 				restore()
+				crash.until(claimed, copied, 0)
 			}
 		},
 	} {
@@ -81,12 +83,11 @@ func TestRedisLosesItsContent(t *testing.T) {
 			w := newWorldOver(t, topic)
 			w.ownRedis()
 			crash := &crashing{w: w, sends: w.tail(w.sends), rnd: rand.New(rand.NewPCG(2, 0))}
-			d := start(t, "--config", w.config(shopRules, "event", smallCache), "--stop-at-end")
-			lose(w, crash, want.sent().total()/4)
-			if w.consumed() {
-				t.Fatal("all had been done: there was no middle")
-			}
-			d.requireExit(0)
+			d := start(t, "--config", w.config(shopRules, "event", smallCache))
+			lose(w, crash, want.sent().total()/6)
+			w.untilConsumed()
+			d.untilReady(shopPartitions)
+			d.terminate()
 			w.requireOutcomes(want)
 			if said := d.said(); !strings.Contains(said, `"replayed":`) || strings.Contains(said, `"replayed":0,`) {
 				t.Error("nothing was replayed: the test shows nothing")
