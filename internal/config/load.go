@@ -48,6 +48,7 @@ func Load(path string, lookup func(string) (string, bool)) (Config, error) {
 		}
 	}
 	errs := override(reflect.ValueOf(&c).Elem(), envPrefix, lookup)
+	errs = append(errs, readSecrets(&c)...)
 	if err := c.Validate(); err != nil {
 		errs = append(errs, err)
 	}
