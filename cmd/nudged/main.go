@@ -42,7 +42,8 @@ func execute(ctx context.Context, args []string) int {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
 	})
-	root.AddCommand(runCommand(), checkCommand(), backtestCommand(), produceCommand(), demoCommand(), versionCommand())
+	root.AddCommand(runCommand(), checkCommand(), backtestCommand(), produceCommand(), demoCommand(), versionCommand(),
+		generateCommand(), healthCommand())
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	var usage usageError
