@@ -33,7 +33,7 @@ lint: ## golangci-lint (the first time, it is built: minutes)
 	go run $(GOLANGCI_LINT) run ./...
 
 .PHONY: vulncheck
-vulncheck: ## known vulnerabilities of what nudged is linked from (asks vuln.go.dev)
+vulncheck: ## known vulnerabilities of what nudged is linked from (fetches their database from the internet)
 	go run $(GOVULNCHECK) ./cmd/... ./internal/... ./processor/... ./sinks/... ./rules/... ./experiment/...
 
 .PHONY: release
