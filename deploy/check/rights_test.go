@@ -1,8 +1,6 @@
 package check
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -12,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -179,7 +176,7 @@ http: {addr: ""}
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	producer := s.client(t, "events")
 	for life, kill := range []bool{true, false} {
-		d := daemon(t, config)
+		d := start(t, "run", "--config", config)
 		now := time.Now().UTC().Format(time.RFC3339Nano)
 		for user := range 5 {
 			value := fmt.Sprintf(`{"id":"e%d-%d","type":"seen","user":"u%d","time":%q}`, life, user, user, now)
@@ -260,51 +257,6 @@ func (s *secured) requireLeast(t *testing.T) {
 	if err := open.HGetAll(ctx, "nudged:{x}:h").Err(); err == nil {
 		t.Error("Redis lets in without a password")
 	}
-}
-
-// running is a daemon under way.
-type running struct {
-	cmd  *exec.Cmd
-	done chan struct{}
-
-	mu    sync.Mutex
-	lines bytes.Buffer
-}
-
-func daemon(t *testing.T, config string, env ...string) *running {
-	t.Helper()
-	d := &running{cmd: exec.Command(program, "run", "--config", config), done: make(chan struct{})}
-	d.cmd.Env = environment(env...)
-	stderr, err := d.cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := d.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		defer close(d.done)
-		for lines := bufio.NewScanner(stderr); lines.Scan(); {
-			d.mu.Lock()
-			fmt.Fprintln(&d.lines, lines.Text())
-			d.mu.Unlock()
-		}
-		_ = d.cmd.Wait() // the exit code tells
-	}()
-	t.Cleanup(func() {
-		_ = d.cmd.Process.Kill() // it may have ended
-		<-d.done
-		if t.Failed() {
-			t.Logf("the daemon said:\n%s", d.said())
-		}
-	})
-	return d
-}
-
-func (d *running) said() string {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.lines.String()
 }
 
 // until reads so many commands, or fails when the daemon has ended before.
