@@ -123,6 +123,7 @@ func set(v reflect.Value, text string) error {
 
 // Print writes the configuration as YAML, secrets hidden.
 func Print(c Config) (string, error) {
+	forgetSecrets(&c)
 	hide(reflect.ValueOf(&c).Elem())
 	text, err := yaml.Marshal(c)
 	return string(text), err

@@ -6,17 +6,33 @@ import (
 	"strings"
 )
 
-// readSecrets fills in the passwords that lie in files.
-func readSecrets(c *Config) []error {
-	var errs []error
-	for _, s := range []struct {
-		key, file string
-		password  *string
-	}{
+// secret is a password that may lie in a file.
+type secret struct {
+	key, file string
+	password  *string
+}
+
+func (c *Config) secrets() []secret {
+	return []secret{
 		{"kafka.sasl.password", c.Kafka.SASL.PasswordFile, &c.Kafka.SASL.Password},
 		{"redis.password", c.Redis.PasswordFile, &c.Redis.Password},
 		{"redis.sentinel_password", c.Redis.SentinelPasswordFile, &c.Redis.SentinelPassword},
-	} {
+	}
+}
+
+// forgetSecrets leaves out what was read from files: the files are named.
+func forgetSecrets(c *Config) {
+	for _, s := range c.secrets() {
+		if s.file != "" {
+			*s.password = ""
+		}
+	}
+}
+
+// readSecrets fills in the passwords that lie in files.
+func readSecrets(c *Config) []error {
+	var errs []error
+	for _, s := range c.secrets() {
 		if s.file == "" {
 			continue
 		}

@@ -40,6 +40,11 @@ func TestPasswordsFromFiles(t *testing.T) {
 		t.Errorf("printed, the password should be hidden and its file named:\n%s", printed)
 	}
 
+	again, err := Load(write("printed.yaml", printed), env(nil))
+	if err != nil || again.Kafka.SASL.Password != " k pass " {
+		t.Errorf("what was printed, read again: password %q, %v", again.Kafka.SASL.Password, err)
+	}
+
 	_, err = Load("", env(map[string]string{
 		"NUDGED_KAFKA_SASL_PASSWORD":          "x",
 		"NUDGED_KAFKA_SASL_PASSWORD_FILE":     write("kafka", "y"),
