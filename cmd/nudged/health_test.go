@@ -8,10 +8,13 @@ import (
 )
 
 func TestHealthSaysWhatTheDaemonAnswers(t *testing.T) {
-	ready := http.StatusOK
+	ready, asked := http.StatusOK, 0
 	daemon := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/readyz":
+			if asked++; asked == 3 {
+				ready = http.StatusOK
+			}
 			w.WriteHeader(ready)
 		case "/livez":
 		default:
@@ -21,6 +24,10 @@ func TestHealthSaysWhatTheDaemonAnswers(t *testing.T) {
 	addr := strings.TrimPrefix(daemon.URL, "http://")
 	if code := execute(t.Context(), []string{"health", "--addr", addr}); code != 0 {
 		t.Errorf("ready: exit code %d", code)
+	}
+	ready, asked = http.StatusServiceUnavailable, 0
+	if code := execute(t.Context(), []string{"health", "--addr", addr, "--wait", "1m"}); code != 0 || asked != 3 {
+		t.Errorf("waiting for it: exit code %d after it was asked %d times", code, asked)
 	}
 	ready = http.StatusServiceUnavailable
 	if code := execute(t.Context(), []string{"health", "--addr", addr}); code != exitProblems {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Gives nudged, those who produce events and those who read commands the rights they need, and no more. The table in
-# docs/operations.md says what each is for. Running it again changes nothing.
+# docs/deployment.md says what each is for. Running it again changes nothing.
 #
 #   BOOTSTRAP       host:port of a broker (default 127.0.0.1:9092)
 #   COMMAND_CONFIG  properties file of a client that may change ACLs (default: none)
