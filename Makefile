@@ -3,6 +3,9 @@
 # Built by the Go command on the spot, from the module proxy: nothing to install.
 GOLANGCI_LINT = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
+# The same for the checker of known vulnerabilities. Its database is fetched each time.
+GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
+
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -33,6 +36,14 @@ mutation: ## breaks every statement of the rule language once, and sees its test
 lint: ## golangci-lint (the first time, it is built: minutes)
 	go run $(GOLANGCI_LINT) run ./...
 
+.PHONY: vulncheck
+vulncheck: ## known vulnerabilities of what nudged is linked from (fetches their database from the internet)
+	go run $(GOVULNCHECK) ./cmd/... ./internal/... ./processor/... ./sinks/... ./rules/... ./experiment/...
+
+.PHONY: release
+release: ## dist/: the programs for all platforms, bills of materials, checksums
+	go run ./deploy/release --out dist
+
 .PHONY: services
 services: ## bring up a Kafka and a Redis on 127.0.0.1 and leave them up
 	@deploy/local/up
@@ -44,4 +55,4 @@ services-down: ## end what `make services` started, delete its data
 
 .PHONY: clean
 clean: services-down ## services-down, and delete what was built
-	rm -rf bin deploy/local/.run
+	rm -rf bin dist deploy/local/.run

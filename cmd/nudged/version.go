@@ -9,8 +9,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version is set by the linker in releases.
-var version = "dev"
+// Set by the linker in releases (deploy/build). Where the program was built in a
+// work tree of git, the commit is known without it.
+var version, commit = "dev", ""
 
 type versionInfo struct {
 	Version      string            `json:"version"`
@@ -28,10 +29,10 @@ func versionCommand() *cobra.Command {
 		Example: "  nudged version --format json",
 		Args:    arguments(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
-			v := versionInfo{Version: version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, Dependencies: map[string]string{}}
+			v := versionInfo{Version: version, Commit: commit, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, Dependencies: map[string]string{}}
 			if info, ok := debug.ReadBuildInfo(); ok {
 				for _, s := range info.Settings {
-					if s.Key == "vcs.revision" {
+					if s.Key == "vcs.revision" && commit == "" {
 						v.Commit = s.Value
 					}
 				}

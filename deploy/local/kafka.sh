@@ -125,6 +125,21 @@ num.replica.fetchers=1
 num.recovery.threads.per.data.dir=1
 log.cleaner.dedupe.buffer.size=16777216
 CONF
+  [[ -z ${NUDGED_KAFKA_SASL_PORT:-} ]] || kafka_secured "$1"
+}
+
+# kafka_secured: a second way in, by password and with what ACLs allow. Who comes the first way may do everything, and
+# so can make users and ACLs. A later line of the configuration wins.
+kafka_secured() {
+  cat <<CONF
+listeners=PLAINTEXT://127.0.0.1:$KAFKA_PORT,SASL_PLAINTEXT://127.0.0.1:$NUDGED_KAFKA_SASL_PORT,CONTROLLER://127.0.0.1:$1
+advertised.listeners=PLAINTEXT://127.0.0.1:$KAFKA_PORT,SASL_PLAINTEXT://127.0.0.1:$NUDGED_KAFKA_SASL_PORT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT
+sasl.enabled.mechanisms=SCRAM-SHA-512
+listener.name.sasl_plaintext.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS
+CONF
 }
 
 # kafka_answers PORT: asks the broker for the API versions it speaks (key 18, version 0, correlation id 1, no

@@ -113,3 +113,30 @@ apt_install() {
       apt-get -qq -y --no-install-recommends install "$@" >&2 ||
     die "apt-get could not install $*; its messages are above"
 }
+
+# unpack_packages FOLDER ARGUMENT...: lets apt-get fetch packages into its present folder, with package lists of its own
+# (the machine's may be old, and only root may renew them), and unpacks them into FOLDER/root. Nothing is installed: no
+# root is needed and no system service starts. The last argument is the package that is told of.
+unpack_packages() {
+  local folder=$1 package=${!#} work deb
+  shift
+  say "fetching $package from the distribution's packages"
+  mkdir -p "${folder%/*}"
+  work=$(mktemp -d "$folder.XXXXXX")
+  mkdir -p "$work/lists/partial" "$work/apt/archives/partial" "$work/root"
+  local apt=(apt-get -qq -o Dir::State::lists="$work/lists" -o Dir::Cache="$work/apt"
+    -o Debug::NoLocking=1 -o APT::Sandbox::User="$(id -un)" -o Acquire::Retries=3 -o Acquire::Languages=none)
+  if ! { "${apt[@]}" update && cd "$work/apt/archives" && "${apt[@]}" "$@" && cd "$OLDPWD"; } >"$work/log" 2>&1; then
+    cat "$work/log" >&2
+    rm -rf "$work"
+    die "apt-get could not fetch $package; its messages are above. Install it by hand, then try again"
+  fi
+  for deb in "$work"/apt/archives/*.deb; do
+    # The C library must stay the one that the machine's own loader belongs to.
+    [[ ${deb##*/} == libc6_* ]] || dpkg-deb -x "$deb" "$work/root"
+  done
+  rm -rf "$folder"
+  mkdir "$folder"
+  mv "$work/root" "$folder/root"
+  rm -rf "$work"
+}

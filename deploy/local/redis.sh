@@ -25,29 +25,10 @@ redis_new_enough() {
   [[ $version =~ v=([0-9]+)\. ]] && ((BASH_REMATCH[1] >= 7))
 }
 
-# redis_unpack: fetches redis-server and those of its libraries that are not installed, with package lists
-# of its own (the machine's may be old, and only root may renew them), and unpacks them into the cache.
+# redis_unpack: fetches redis-server and those of its libraries that are not installed.
 redis_unpack() {
-  local work deb libraries
-  say "fetching redis-server from the distribution's packages"
-  work=$(mktemp -d "$CACHE/redis.XXXXXX")
-  mkdir -p "$work/lists/partial" "$work/apt/archives/partial" "$work/root"
-  local apt=(apt-get -qq -o Dir::State::lists="$work/lists" -o Dir::Cache="$work/apt"
-    -o Debug::NoLocking=1 -o APT::Sandbox::User="$(id -un)" -o Acquire::Retries=3 -o Acquire::Languages=none)
-  if ! { "${apt[@]}" update && "${apt[@]}" -y --no-install-recommends --download-only install redis-server; } \
-    >"$work/log" 2>&1; then
-    cat "$work/log" >&2
-    rm -rf "$work"
-    die "apt-get could not fetch redis-server; its messages are above. Install Redis 7.0 or newer, then try again"
-  fi
-  for deb in "$work"/apt/archives/*.deb; do
-    # The C library must stay the one that the machine's own loader belongs to.
-    [[ ${deb##*/} == libc6_* ]] || dpkg-deb -x "$deb" "$work/root"
-  done
-  rm -rf "$CACHE/redis"
-  mkdir "$CACHE/redis"
-  mv "$work/root" "$CACHE/redis/root"
-  rm -rf "$work"
+  local libraries
+  unpack_packages "$CACHE/redis" -y --no-install-recommends --download-only install redis-server
   libraries=$(find "$CACHE/redis/root" -name '*.so*' -exec dirname {} \; | sort -u | paste -sd: -)
   printf '#!/usr/bin/env bash\nLD_LIBRARY_PATH=%q exec %q "$@"\n' \
     "$libraries" "$CACHE/redis/root/usr/bin/redis-server" >"$REDIS_SERVER"

@@ -52,7 +52,7 @@ func shopTraffic(start time.Time, days int) []shopEvent {
 	events = slices.DeleteFunc(events, func(e shopEvent) bool { return e.at >= span })
 	for i := range events {
 		events[i].at += start.UnixMilli()
-		events[i].value = shopJSON(r, i, &events[i])
+		events[i].value = shopJSON(r, fmt.Sprintf("e%06d", i), &events[i])
 	}
 	return events
 }
@@ -82,9 +82,9 @@ func visit(r *rand.Rand, events []shopEvent, user string, at int64) []shopEvent 
 	return events
 }
 
-func shopJSON(r *rand.Rand, n int, e *shopEvent) []byte {
+func shopJSON(r *rand.Rand, id string, e *shopEvent) []byte {
 	fields := map[string]any{
-		"id": fmt.Sprintf("e%06d", n), "type": e.kind, "user": e.user, "time": string(eventtime.AppendRFC3339(nil, e.at)),
+		"id": id, "type": e.kind, "user": e.user, "time": string(eventtime.AppendRFC3339(nil, e.at)),
 	}
 	item := r.IntN(len(shopProducts))
 	switch e.kind {

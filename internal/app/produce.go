@@ -100,7 +100,7 @@ func (p *Produce) prepare(ctx context.Context, cl *kgo.Client) error {
 		if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
 			return fmt.Errorf("create topic %s: %w", p.Topic, err)
 		}
-		return nil
+		return waitForTopic(ctx, adm, p.Topic)
 	}
 	topics, err := adm.ListTopics(ctx, p.Topic)
 	if err != nil {
@@ -110,6 +110,29 @@ func (p *Produce) prepare(ctx context.Context, cl *kgo.Client) error {
 		return fmt.Errorf("topic %q does not exist: create it, or let --create N make it with N partitions", p.Topic)
 	}
 	return nil
+}
+
+// waitForTopic waits until the brokers know a topic that was just created: who
+// comes next shall find it.
+func waitForTopic(ctx context.Context, adm *kadm.Client, topic string) error {
+	for {
+		topics, err := adm.ListTopics(ctx, topic)
+		if err != nil {
+			return fmt.Errorf("topic %s: %w", topic, err)
+		}
+		d, ok := topics[topic]
+		if ok && d.Err == nil && len(d.Partitions) > 0 {
+			return nil
+		}
+		if ok && d.Err != nil && !kerr.IsRetriable(d.Err) {
+			return fmt.Errorf("topic %s: %w", topic, d.Err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
 }
 
 // pacer keeps the rhythm of event times.

@@ -97,6 +97,9 @@ type SASL struct {
 	Mechanism string `yaml:"mechanism"`
 	Username  string `yaml:"username"`
 	Password  string `yaml:"password" secret:"true"`
+	// PasswordFile holds the password instead, read at the start; a line end
+	// after it does not count.
+	PasswordFile string `yaml:"password_file"`
 }
 
 // Redis says how to reach Redis.
@@ -108,8 +111,11 @@ type Redis struct {
 	Username         string `yaml:"username"`
 	Password         string `yaml:"password" secret:"true"`
 	SentinelPassword string `yaml:"sentinel_password" secret:"true"`
-	DB               int    `yaml:"db"`
-	TLS              TLS    `yaml:"tls"`
+	// The files hold the passwords instead, as with kafka.sasl.
+	PasswordFile         string `yaml:"password_file"`
+	SentinelPasswordFile string `yaml:"sentinel_password_file"`
+	DB                   int    `yaml:"db"`
+	TLS                  TLS    `yaml:"tls"`
 	// UserBuckets is over how many hashes the users of a partition are spread;
 	// fixed for a partition once it exists. Default 1024.
 	UserBuckets int `yaml:"user_buckets"`

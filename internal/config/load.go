@@ -48,6 +48,7 @@ func Load(path string, lookup func(string) (string, bool)) (Config, error) {
 		}
 	}
 	errs := override(reflect.ValueOf(&c).Elem(), envPrefix, lookup)
+	errs = append(errs, readSecrets(&c)...)
 	if err := c.Validate(); err != nil {
 		errs = append(errs, err)
 	}
@@ -124,6 +125,7 @@ const hidden = "(hidden)"
 
 // Print writes the configuration as YAML, secrets hidden.
 func Print(c Config) (string, error) {
+	forgetSecrets(&c)
 	hide(reflect.ValueOf(&c).Elem())
 	text, err := yaml.Marshal(c)
 	return string(text), err
