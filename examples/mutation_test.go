@@ -150,7 +150,7 @@ func instead(key, text, path string, scheduled bool) []string {
 		return []string{"transactional"}
 	case key == "class" && text == "transactional":
 		return []string{"ad"}
-	case path == "/audiences", key == "audience":
+	case path == "/audiences":
 		return []string{"true", "false"}
 	case key == "template":
 		return []string{text + "x"}
@@ -196,7 +196,7 @@ func (m *mutator) try(what string) {
 	for _, path := range m.tests {
 		file, err := ruletest.Load(filepath.Join(m.dir, filepath.Base(path)))
 		if err != nil {
-			if !strings.HasPrefix(what, "without ") {
+			if strings.HasSuffix(what, "ms") {
 				m.t.Errorf("%s, %s: %v", m.file, what, err)
 			}
 			return

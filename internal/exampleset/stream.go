@@ -14,9 +14,9 @@ import (
 	"github.com/nudged/nudged/rules/sim"
 )
 
-// rest is how long the stream's clocks run on after the last event, ms: 30
+// rest is how long the stream's clocks run on after the last event, ms: 7
 // days, so that what is pending comes to its end.
-const rest = 30 * 86_400_000
+const rest = 7 * 86_400_000
 
 // Stream returns the events of all rule tests of the set's examples as JSONL, in
 // the order in which a topic would have them: by time, but an event that a test
