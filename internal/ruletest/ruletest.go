@@ -8,6 +8,7 @@ package ruletest
 import (
 	"fmt"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -52,6 +53,18 @@ type event struct {
 	typ   string
 	user  string
 	value []byte
+}
+
+// Events goes over the test's events in the order given: the time of each, in
+// milliseconds since 1970, and the event as JSON.
+func (t *Test) Events() iter.Seq2[int64, []byte] {
+	return func(yield func(int64, []byte) bool) {
+		for i := range t.events {
+			if !yield(t.events[i].time, t.events[i].value) {
+				return
+			}
+		}
+	}
 }
 
 // Find lists the test files among the paths: a file as it is, of a folder all
