@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -22,25 +23,25 @@ func TestHealthSaysWhatTheDaemonAnswers(t *testing.T) {
 		}
 	}))
 	addr := strings.TrimPrefix(daemon.URL, "http://")
-	if code := execute(t.Context(), []string{"health", "--addr", addr}); code != 0 {
+	if code := execute(t.Context(), []string{"health", "--addr", addr}, io.Discard, io.Discard); code != 0 {
 		t.Errorf("ready: exit code %d", code)
 	}
 	ready, asked = http.StatusServiceUnavailable, 0
-	if code := execute(t.Context(), []string{"health", "--addr", addr, "--wait", "1m"}); code != 0 || asked != 3 {
+	if code := execute(t.Context(), []string{"health", "--addr", addr, "--wait", "1m"}, io.Discard, io.Discard); code != 0 || asked != 3 {
 		t.Errorf("waiting for it: exit code %d after it was asked %d times", code, asked)
 	}
 	ready = http.StatusServiceUnavailable
-	if code := execute(t.Context(), []string{"health", "--addr", addr}); code != exitProblems {
+	if code := execute(t.Context(), []string{"health", "--addr", addr}, io.Discard, io.Discard); code != exitProblems {
 		t.Errorf("not ready: exit code %d", code)
 	}
-	if code := execute(t.Context(), []string{"health", "--addr", addr, "--live"}); code != 0 {
+	if code := execute(t.Context(), []string{"health", "--addr", addr, "--live"}, io.Discard, io.Discard); code != 0 {
 		t.Errorf("live: exit code %d", code)
 	}
 	daemon.Close()
-	if code := execute(t.Context(), []string{"health", "--addr", addr, "--live"}); code != exitProblems {
+	if code := execute(t.Context(), []string{"health", "--addr", addr, "--live"}, io.Discard, io.Discard); code != exitProblems {
 		t.Errorf("gone: exit code %d", code)
 	}
-	if code := execute(t.Context(), []string{"health", "--addr", "a b"}); code != exitUsage {
+	if code := execute(t.Context(), []string{"health", "--addr", "a b"}, io.Discard, io.Discard); code != exitUsage {
 		t.Errorf("no address: exit code %d", code)
 	}
 }
