@@ -12,7 +12,7 @@ var statements = []statement{
 	}},
 	{id: "clock", quote: "For one event e (time t) of a user, after the clock rule has run: what is due at or before t fires first.", mutations: []mutation{
 		one("the clock moves without firing", "rules/sim/sim.go", "s.advance(n, ev.Time)\n\t}\n\tu :=", "p.clock = ev.Time\n\t}\n\tu :="),
-		one("what is due at t does not fire before it", "rules/sim/sim.go", "len(p.due) > 0 && p.due[0].at <= t", "len(p.due) > 0 && p.due[0].at < t"),
+		one("what is due at t does not fire before it", "rules/sim/sim.go", "s.advance(n, ev.Time)\n\t}\n\tu :=", "s.advance(n, ev.Time-1)\n\t}\n\tu :="),
 	}},
 	{id: "repeated", quote: "A repeated event.id among the user's recent ones (default 16) is ignored.", mutations: []mutation{
 		one("it is not ignored", "rules/step.go", "if sp.st.remember(hash48(e.ID), sp.set.RecentIDs) {", "if sp.st.remember(hash48(e.ID), sp.set.RecentIDs) && false {"),
@@ -96,7 +96,7 @@ var statements = []statement{
 	}},
 	{id: "quiet_defer", quote: "with `then: defer` the decision is `deferred`, the instance waits until the quiet hours end and all gates run anew; `unless` goes on working meanwhile.", tests: []string{"quiet_defer", "quiet_gap"}, mutations: []mutation{
 		one("it is skipped", "rules/gate_quiet.go", "if q.Skip ||", "if true || q.Skip ||"),
-		one("a time in a gap waits for the next day", "rules/gate_quiet.go", "jump > 0 && (skipped+dayMS)%dayMS <= jump", "false"),
+		one("a time in a gap waits for the next day", "rules/gate_quiet.go", "jump > 0 && (skipped+dayMS)%dayMS <= jump", "false && jump > 0 && (skipped+dayMS)%dayMS <= jump"),
 		one("the clocks never change", "rules/gate_quiet.go", "if changes.IsZero() || t+ahead < changes.UnixMilli() {", "if true {"),
 		one("night consent does not lift them", "rules/gate_quiet.go", "if !q.hold(local) || f.nightConsent(class) {", "if !q.hold(local) {"),
 		one("the user's zone is not asked", "rules/gate_quiet.go", "if q.Timezone != nil {", "if false {"),

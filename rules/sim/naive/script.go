@@ -3,6 +3,7 @@ package naive
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -245,12 +246,13 @@ func (t *Test) runOn(p Player) {
 		p.Advance(t.Until)
 		return
 	}
-	for {
+	for last := int64(math.MinInt64); ; {
 		due, ok := p.NextDue()
-		if !ok {
-			return
+		if !ok || due <= last {
+			return // what stays due at the same time does not fire
 		}
 		p.Advance(due)
+		last = due
 	}
 }
 
