@@ -194,7 +194,9 @@ func (p *Partition) tellBefore(ctx context.Context, offset int64) error {
 
 // applyTold applies what was decided by the clock.
 func (p *Partition) applyTold(ctx context.Context, t *told) error {
-	if err := p.passTo(ctx, t.mark.Clock); err != nil {
+	// Everything due earlier had been looked at then, whatever the clock read:
+	// something due later may not have been.
+	if err := p.passTo(ctx, min(t.mark.Clock, t.decided.Due)); err != nil {
 		return err
 	}
 	if err := p.decideUntold(ctx, t.decided.Due-1); err != nil {
@@ -426,7 +428,8 @@ func (p *Partition) endReplay(ctx context.Context) error {
 	if err := p.passTo(ctx, r.k.Clock); err != nil {
 		return err
 	}
-	if err := p.decideUntold(ctx, r.k.Clock); err != nil {
+	// What is due at the very moment may not have been looked at then.
+	if err := p.decideUntold(ctx, r.k.Clock-1); err != nil {
 		return err
 	}
 	if r.k.Lost {
