@@ -98,7 +98,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	if now == nil {
 		now = func() int64 { return time.Now().UnixMilli() }
 	}
-	pr := processor.New(processor.Config{
+	settings := processor.Config{
 		Settings: processor.Settings{
 			Group: c.Kafka.Group, Claimer: randomHex(4), Set: set,
 			NewDecoder: d.decoders(set),
@@ -124,7 +124,9 @@ func (d *Daemon) Run(ctx context.Context) error {
 		BacklogGap:     max(500*time.Millisecond, time.Duration(c.CommitInterval)),
 		FlushGap:       5 * time.Millisecond, BatchAge: 2 * time.Second, FiresPerBatch: 5000,
 		Targets: targets,
-	})
+	}
+	interpose(&settings)
+	pr := processor.New(settings)
 	watching, stop := context.WithCancel(ctx)
 	watch := ruleWatch{path: c.Rules, asked: d.Reload, logger: d.Logger, apply: func(s *rules.Set) { pr.SetRules(s, d.decoders(s)) }}
 	var wg sync.WaitGroup
@@ -266,6 +268,7 @@ func (d *Daemon) kafkaConfig() (kafka.Config, error) {
 	if err != nil {
 		return kafka.Config{}, err
 	}
+	opts = append(opts, interposeKafka()...)
 	id := k.TransactionalID
 	if id == "" {
 		host, err := os.Hostname()
