@@ -25,6 +25,10 @@ demo: build ## the whole thing in one process, nothing to install
 bench: build ## the benchmark, against a Kafka and a Redis of its own; arguments: make bench BENCH="..."
 	deploy/local/with-services go run ./bench $(BENCH)
 
+.PHONY: mutation
+mutation: ## breaks every statement of the rule language once, and sees its test fail (minutes)
+	go run ./rules/mutation
+
 .PHONY: lint
 lint: ## golangci-lint (the first time, it is built: minutes)
 	go run $(GOLANGCI_LINT) run ./...

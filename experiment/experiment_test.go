@@ -195,3 +195,27 @@ func TestAssignerKeepsItsOwnCopy(t *testing.T) {
 		t.Errorf("after the description changed: %+v, %v; want %+v", after, err, before)
 	}
 }
+
+// Shares are of those who take part, whatever the coverage.
+func TestShares(t *testing.T) {
+	for _, c := range []struct {
+		coverage int
+		want     []float64
+	}{{100, []float64{0.2, 0.8}}, {30, []float64{0.2, 0.8}}, {0, []float64{0.2, 0.8}}} {
+		a, err := Compile(&Experiment{Name: "e", Arms: []Arm{{"a", 20}, {"b", 80}}, Coverage: c.coverage})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := a.Shares(); len(got) != 2 || got[0] != c.want[0] || got[1] != c.want[1] {
+			t.Errorf("at %d %%: %v, want %v", c.coverage, got, c.want)
+		}
+	}
+	// One bucket of 3,333 cannot be shared: the shares are those of the buckets.
+	a, err := Compile(&Experiment{Name: "e", Arms: []Arm{{"a", 1}, {"b", 1}, {"c", 1}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := a.Shares(); got[0] != 0.3333 || got[2] != 0.3334 {
+		t.Errorf("thirds: %v", got)
+	}
+}

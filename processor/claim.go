@@ -54,6 +54,9 @@ type claiming struct {
 	finding finding
 	stands  standing
 	commit  Position // K as the claim commits it
+	// takeover is what an answer to a stop asks for: to take over what is stored
+	// under another identity.
+	takeover *Takeover
 }
 
 // claim carries out the protocol's claim for all requests and answers each.
@@ -98,7 +101,7 @@ func (pr *Processor) claim(ctx context.Context, reqs []claimRequest) {
 	}
 	// Only this makes the epochs valid: the group's coordinator refuses it from
 	// whoever does not own the partitions.
-	if err := pr.cfg.Log.Publish(ctx, pubs); err != nil {
+	if err := pr.transact(ctx, pubs); err != nil {
 		for _, c := range going {
 			answer(c.claimRequest, nil, fmt.Errorf("claim %s: %w", c.input, err))
 		}
@@ -126,12 +129,18 @@ func (pr *Processor) judge(ctx context.Context, c *claiming, kafka Inspection) e
 	}
 	c.finding = finding{
 		input: c.input, group: pr.cfg.Group, id: pr.identity(kafka), kafka: kafka, r: r,
-		evidence: func() (bool, error) { return pr.cfg.Log.HasEvidence(ctx, c.input) },
 	}
-	if err := c.finding.readPosition(); err != nil {
-		return err
+	c.finding.groups = func() ([]string, error) {
+		found, err := pr.survey(ctx, &c.finding, Evidence{}, nil)
+		if err != nil {
+			return nil, err
+		}
+		if found.found {
+			return []string{pr.cfg.Group}, nil
+		}
+		return found.others, nil
 	}
-	if c.stands, err = c.finding.judge(); err != nil {
+	if err := c.settle(ctx, pr); err != nil {
 		return err
 	}
 	if c.finding.k != nil {
@@ -144,6 +153,9 @@ func (pr *Processor) judge(ctx context.Context, c *claiming, kafka Inspection) e
 		c.commit = Position{TopicID: kafka.TopicID, Offset: base, Base: base, Counts: kafka.Counts}
 	}
 	epoch := max(c.commit.Epoch+1, pr.cfg.Now())
+	if h := c.commit.History; len(h) > 0 {
+		epoch = max(epoch, h[len(h)-1].Epoch+1) // an answer may know of nothing else
+	}
 	if r != nil {
 		epoch = max(epoch, r.Epoch+1)
 	}
@@ -164,38 +176,61 @@ func (pr *Processor) take(ctx context.Context, c *claiming) (*Partition, error) 
 		names[uint32(id)] = name
 	}
 	claimed, err := pr.cfg.Store.Claim(ctx, c.input, Claim{
-		ID: c.finding.id, Epoch: c.commit.Epoch, Claimer: pr.cfg.Claimer, Base: c.commit.Base, Names: names,
+		ID: c.finding.id, Epoch: c.commit.Epoch, Claimer: pr.cfg.Claimer, Base: c.commit.Base, Names: names, Takeover: c.takeover,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("claim %s under epoch %d: %w", c.input, c.commit.Epoch, err)
 	}
 	// The table again, by what the claim found: between the look at R and the claim
 	// a former owner may have written, or Redis may have lost something.
-	c.finding.k, c.finding.r, c.finding.kafka.Offset = &c.commit, &claimed.Header, c.commit.Offset
+	k := c.commit
+	c.finding.k, c.finding.r, c.finding.kafka.Offset = &k, &claimed.Header, k.Offset
 	if c.stands, err = c.finding.judge(); err != nil {
 		return nil, err
 	}
-	if claimed.Header.Wiping {
-		if err := pr.cfg.Store.Wipe(ctx, c.input, c.commit.Epoch); err != nil {
-			return nil, fmt.Errorf("empty what is left of %s: %w", c.input, err)
+	rebuild := c.stands == standsBranch || c.stands == standsEmpty
+	if claimed.Header.Wiping || rebuild || c.finding.wipe {
+		if err := pr.empty(ctx, c, claimed); err != nil {
+			return nil, err
 		}
-		h, err := pr.cfg.Store.Peek(ctx, c.input)
-		if err != nil {
-			return nil, fmt.Errorf("read the stored header of %s: %w", c.input, err)
-		}
-		if h == nil || h.Epoch != c.commit.Epoch || h.Wiping {
-			return nil, fmt.Errorf("claim %s: %w", c.input, ErrLost)
-		}
-		claimed.Header, claimed.Buckets, claimed.Outbox = *h, nil, nil
 	}
-	claimed.Header.Evidence = c.finding.kafka.Evidence
+	after := c.finding.kafka.Evidence
+	x := &claimed.Header.Evidence
+	x.SendPartition, x.DecisionPartition = after.SendPartition, after.DecisionPartition
+	if k.Seq > 0 && (rebuild || c.stands.replays()) {
+		p := openPartition(cfg, c.input, claimed, c.commit)
+		p.beginReplay(k, after, rebuild, func(ctx context.Context, from Evidence) (EvidenceReader, error) {
+			return pr.cfg.Log.Evidence(ctx, from, after)
+		})
+		return p, nil
+	}
+	*x = after
+	claimed.Header.Offset, claimed.Header.Base = k.resume(claimed.Header.Offset), k.Base
 	p := openPartition(cfg, c.input, claimed, c.commit)
+	p.clock = max(p.clock, k.Clock)
 	if c.stands == standsAhead {
 		if err := p.adopt(claimed); err != nil {
 			return nil, err
 		}
 	}
 	return p, nil
+}
+
+// empty removes what the store holds of the partition: it then stands at the base.
+func (pr *Processor) empty(ctx context.Context, c *claiming, claimed *Claimed) error {
+	if err := pr.cfg.Store.Wipe(ctx, c.input, c.commit.Epoch); err != nil {
+		return fmt.Errorf("empty what is left of %s: %w", c.input, err)
+	}
+	h, err := pr.cfg.Store.Peek(ctx, c.input)
+	if err != nil {
+		return fmt.Errorf("read the stored header of %s: %w", c.input, err)
+	}
+	if h == nil || h.Epoch != c.commit.Epoch || h.Wiping || h.Seq != 0 {
+		return fmt.Errorf("claim %s: %w", c.input, ErrLost)
+	}
+	claimed.Header, claimed.Buckets, claimed.Outbox = *h, nil, nil
+	claimed.Header.Offset, claimed.Header.Base = c.commit.Base, c.commit.Base
+	return nil
 }
 
 var errOutboxGap = errors.New("the outbox lacks a batch that is not published yet: Redis was changed by hand")

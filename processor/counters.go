@@ -15,6 +15,8 @@ type Counters struct {
 	PulledBack   atomic.Int64 // event times ahead of max_ahead
 	Missing      atomic.Int64 // expressions that read what is not there
 	Mismatches   atomic.Int64 // attribute values of a wrong type
+	Replayed     atomic.Int64 // records taken in again after Redis had lost something
+	Untold       atomic.Int64 // instances ended because nothing tells what became of them
 	Refused      atomic.Int64 // instances not started: the user has too many pending
 	Fired        atomic.Int64 // looks at users by timers
 	Decisions    atomic.Int64
@@ -32,7 +34,7 @@ type Counters struct {
 // tally counts within one batch without atomics.
 type tally struct {
 	events, unread, duplicates, deadLetters, pulledBack, missing, mismatches, refused, fired int64
-	decisions, sent, batches, written, retired                                               int64
+	decisions, sent, batches, written, retired, replayed, untold                             int64
 }
 
 func (t *tally) decided(o rules.Outcome) {
@@ -57,5 +59,7 @@ func (t *tally) addTo(c *Counters) {
 	c.Batches.Add(t.batches)
 	c.Written.Add(t.written)
 	c.Retired.Add(t.retired)
+	c.Replayed.Add(t.replayed)
+	c.Untold.Add(t.untold)
 	*t = tally{}
 }

@@ -22,27 +22,42 @@ import (
 
 // world is one run.
 type world struct {
-	t        failer
-	sc       *scenario
-	d        dice
-	log      *fakeLog
-	store    *memory.Store
-	procs    []*proc
-	now      int64 // wall clock, ms
-	born     int   // processes so far
-	budget   int   // faults still to come
-	depth    int   // of processes that wait within a call while others act
-	rollback bool  // Redis may lose writes
-	past     []*memory.Snapshot
-	gens     map[processor.TopicPartition]int // assignments so far
-	pending  []*transaction                   // offsets sent, outcome to come
-	plant    mistakes
-	counts   worldCounts
+	t       failer
+	sc      *scenario
+	d       dice
+	log     *fakeLog
+	store   *memory.Store
+	procs   []*proc
+	now     int64 // wall clock, ms
+	born    int   // processes so far
+	budget  int   // faults still to come
+	depth   int   // of processes that wait within a call while others act
+	kind    worldKind
+	past    []*memory.Snapshot
+	gens    map[processor.TopicPartition]int // assignments so far
+	pending []*transaction                   // offsets sent, outcome to come
+	plant   mistakes
+	counts  worldCounts
+	// On the wall clock: what it reads, and how many records of each partition have
+	// arrived.
+	wall      int64
+	arrived   map[processor.TopicPartition]int64
+	inherited map[processor.TopicPartition]bool  // the owner has its generation from the one before
+	claimed   map[processor.TopicPartition]int64 // generations as epochs, of the last claims
+	reset     processor.OffsetReset              // how stops are answered
+	ended     bool                               // all has arrived, the clock stands still
+}
+
+// worldKind says what may happen in a run beside crashes and rebalances.
+type worldKind struct {
+	losses bool // Redis falls back to an earlier content, or is emptied
+	wall   bool // the wall clock drives the timers
+	resets bool // somebody moves or deletes the group's offsets
 }
 
 // worldCounts tell what a run, or many, went through.
 type worldCounts struct {
-	crashes, rebalances, claims, fenced, lost, aborted, unknown, adopted, retried, rollbacks, stops, records int
+	crashes, rebalances, claims, fenced, lost, aborted, unknown, adopted, retried, rollbacks, stops, records, replays, resets, answered int
 }
 
 func (c *worldCounts) add(o worldCounts) {
@@ -58,6 +73,9 @@ func (c *worldCounts) add(o worldCounts) {
 	c.rollbacks += o.rollbacks
 	c.stops += o.stops
 	c.records += o.records
+	c.replays += o.replays
+	c.resets += o.resets
+	c.answered += o.answered
 }
 
 // proc is one process: what it believes to own, and what it has open.
@@ -73,24 +91,34 @@ type proc struct {
 	// not heard of yet.
 	stale map[processor.TopicPartition]bool
 	// stops are why partitions do not go on, for as long as they are assigned.
-	stops map[processor.TopicPartition]error
-	terms map[processor.TopicPartition]int // assignments of each
-	busy  bool                             // waits within a call
-	skew  int64
+	stops  map[processor.TopicPartition]error
+	terms  map[processor.TopicPartition]int // assignments of each
+	busy   bool                             // waits within a call
+	answer processor.OffsetReset            // that it was started with
+	skew   int64
 }
 
 // crash is what a process panics with when it dies.
 type crash struct{ p *proc }
 
-func newWorld(t failer, seed uint64, rollback bool, plant mistakes) *world {
+func newWorld(t failer, seed uint64, kind worldKind, plant mistakes) *world {
 	d := dice(rand.New(rand.NewPCG(seed, 7)).IntN)
 	w := &world{
-		t: t, d: d, store: &memory.Store{}, now: 1, budget: 8 + d(40), rollback: rollback, plant: plant,
-		gens: map[processor.TopicPartition]int{},
+		t: t, d: d, store: &memory.Store{}, now: 1, budget: 8 + d(40), kind: kind, plant: plant,
+		gens: map[processor.TopicPartition]int{}, arrived: map[processor.TopicPartition]int64{},
+		inherited: map[processor.TopicPartition]bool{}, claimed: map[processor.TopicPartition]int64{},
 	}
-	w.sc = randomScenario(d, 1+d(3), 1+d(12), 30+d(90))
+	level := pick(d, processor.DecisionsFires, processor.DecisionsAll, processor.DecisionsNone)
+	if kind.wall && level == processor.DecisionsNone {
+		level = processor.DecisionsFires // what does not become visible cannot be held against anything
+	}
+	w.sc = randomScenarioAt(d, level, 1+d(3), 1+d(12), 30+d(90))
+	if kind.resets {
+		w.reset = pick(d, processor.ResetKeep, processor.ResetRebuild)
+	}
 	w.log = newFakeLog(w.sc.input)
 	w.log.anyEpoch = plant.epochsFromRedis || plant.noEpochs
+	w.log.anyPosition = kind.resets
 	for range 2 + d(2) {
 		p := &proc{w: w, skew: int64(d(3)) * 1000}
 		w.procs = append(w.procs, p)
@@ -105,19 +133,27 @@ func newWorld(t failer, seed uint64, rollback bool, plant mistakes) *world {
 // start brings a process up under a new name, owning nothing.
 func (w *world) start(p *proc) {
 	w.born++
+	p.answer = w.reset
 	p.name = fmt.Sprintf("process-%d", w.born)
 	p.parts, p.stops = map[processor.TopicPartition]*processor.Partition{}, map[processor.TopicPartition]error{}
 	p.doomed, p.stale, p.terms = map[processor.TopicPartition]bool{}, map[processor.TopicPartition]bool{}, map[processor.TopicPartition]int{}
 	settings := w.sc.settings(w.storeOf(p), fmt.Sprintf("%08x", w.born))
+	settings.EventClock = !w.kind.wall
 	settings.BatchUsers, settings.BatchBytes = pick(w.d, 1, 4, 1000), pick(w.d, 1, 3000, 1<<20)
 	p.pr = processor.New(processor.Config{
-		Settings: settings, Log: w.logOf(p),
+		Settings: settings, Log: w.logOf(p), Answers: processor.Answers{OnOffsetReset: w.reset},
 		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		Now: func() int64 {
 			if w.plant.epochsFromRedis {
 				return 0
 			}
 			w.now += int64(w.d(3))
+			if w.kind.resets {
+				// Where Kafka and Redis forget an epoch both, the wall clock alone keeps
+				// the next one apart from it.
+				w.now++
+				return w.now
+			}
 			return w.now - p.skew
 		},
 	})
@@ -137,7 +173,11 @@ func (w *world) give(tp processor.TopicPartition, q *proc) {
 		}
 	}
 	q.revoked(tp) // a process hears of a loss before it hears of a gain
-	w.gens[tp]++
+	// A static member that is replaced hands its generation on; whoever comes next
+	// gets another.
+	if w.inherited[tp] = !w.inherited[tp] && !q.busy && w.d.chance(20); !w.inherited[tp] {
+		w.gens[tp]++
+	}
 	w.log.assign(tp, q.name)
 	q.parts[tp] = nil
 	q.own(tp)
@@ -224,6 +264,9 @@ func (p *proc) act() {
 		case p.doomed[tp] && w.d.chance(40):
 			p.end(tp)
 		}
+		if p.stops[tp] != nil && p.answer != w.reset {
+			panic(crash{p}) // to come back with it
+		}
 		if p.parts[tp] != nil {
 			open = append(open, tp)
 		} else if p.stops[tp] == nil {
@@ -240,6 +283,11 @@ func (p *proc) act() {
 	tp := open[w.d(len(open))]
 	part := p.parts[tp]
 	ctx := context.Background()
+	if w.kind.wall && !part.Replaying() && part.Offset() >= w.arrived[tp] && w.d.chance(40) {
+		_, err := part.MoveClock(ctx, w.wall-p.skew, 1+w.d(5))
+		p.handle(tp, part, err)
+		return
+	}
 	switch w.d(8) {
 	case 0, 1:
 		p.handle(tp, part, part.Flush(ctx))
@@ -250,12 +298,17 @@ func (p *proc) act() {
 			w.counts.aborted++
 		}
 	case 4:
-		p.handle(tp, part, part.CheckFence(ctx))
+		if !w.plant.neverLooks {
+			p.handle(tp, part, part.CheckFence(ctx))
+		}
 	default:
 		recs := w.sc.input[tp.Partition]
+		if w.kind.wall {
+			recs = recs[:w.arrived[tp]]
+		}
 		from := part.Offset()
 		to := min(from+1+int64(w.d(25)), int64(len(recs)))
-		from = max(0, from-int64(w.d(3)))
+		from = max(0, min(from, to)-int64(w.d(3)))
 		p.handle(tp, part, part.Consume(ctx, recs[from:to]))
 	}
 }
@@ -274,11 +327,13 @@ func (p *proc) claim(tps []processor.TopicPartition) {
 		}
 		var stop *processor.StopError
 		if errors.As(errs[i], &stop) {
-			w.counts.stops++
-			p.stops[tp] = errs[i]
+			p.stop(tp, errs[i])
 		}
 		if errs[i] == nil {
 			p.parts[tp] = parts[i]
+			if parts[i].Replaying() {
+				w.counts.replays++
+			}
 			if _, records := parts[i].Unpublished(); records {
 				w.counts.adopted++
 			}
@@ -286,10 +341,22 @@ func (p *proc) claim(tps []processor.TopicPartition) {
 	}
 }
 
+// stop notes that a partition does not go on. Where offsets are reset, somebody
+// starts the processes anew with another answer.
+func (p *proc) stop(tp processor.TopicPartition, why error) {
+	w := p.w
+	w.counts.stops++
+	p.stops[tp] = why
+	if w.kind.resets && w.reset == processor.ResetKeep {
+		w.reset = processor.ResetRebuild
+		w.counts.answered++
+	}
+}
+
 // stopped is why the owner of the partition does not go on, nil if it does.
 func (w *world) stopped(tp processor.TopicPartition) error {
 	for _, p := range w.procs {
-		if p.name == w.log.owner[tp] {
+		if p.name == w.log.owner[tp] && p.answer == w.reset {
 			return p.stops[tp]
 		}
 	}
@@ -308,7 +375,8 @@ func (p *proc) handle(tp processor.TopicPartition, part *processor.Partition, er
 	case errors.Is(err, processor.ErrLost):
 		w.counts.lost++
 	case errors.As(err, &stop):
-		p.stops[tp] = err
+		p.stop(tp, err)
+	case errors.Is(err, errPending), errors.Is(err, errOutOfReach):
 	default:
 		w.t.Fatalf("%s, %s: %v", p.name, tp, err)
 	}

@@ -73,3 +73,6 @@ func (p *Partition) Waiting() []Bucket {
 
 // EventsPerChunk is how many records are taken in together.
 const EventsPerChunk = chunk
+
+// TraceOf is traceOf.
+var TraceOf = traceOf

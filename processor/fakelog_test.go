@@ -16,15 +16,19 @@ import (
 // metadata, who owns which partition, and the records that committed
 // transactions have made visible.
 type fakeLog struct {
+	drop      func(sinks.Record) bool // records that are not produced, though they should be; nil: none
 	mu        sync.Mutex
 	counts    processor.Counts
+	topicID   string
 	input     map[processor.TopicPartition][]processor.Record
 	starts    map[processor.TopicPartition]int64
 	committed map[processor.TopicPartition]commit
 	owner     map[processor.TopicPartition]string
 	visible   []sinks.Record
-	ends      map[string]int64 // of output partitions
-	anyEpoch  bool             // K's epoch may go back
+	out       map[outPartition]*outLog
+	anyEpoch  bool // K's epoch may go back
+	// anyPosition says that somebody resets offsets.
+	anyPosition bool
 	// broken are states of the log that must never come up.
 	broken []string
 }
@@ -38,12 +42,13 @@ const topicID = "c2NlbmFyaW8tdG9waWMtaQ.cluster0"
 
 func newFakeLog(input [][]processor.Record) *fakeLog {
 	l := &fakeLog{
+		topicID:   topicID,
 		counts:    processor.Counts{Input: int32(len(input)), Sends: 2, Decisions: 2},
 		input:     map[processor.TopicPartition][]processor.Record{},
 		starts:    map[processor.TopicPartition]int64{},
 		committed: map[processor.TopicPartition]commit{},
 		owner:     map[processor.TopicPartition]string{},
-		ends:      map[string]int64{},
+		out:       map[outPartition]*outLog{},
 	}
 	for p, recs := range input {
 		l.input[inputPartition(int32(p))] = recs
@@ -68,7 +73,7 @@ func (l *fakeLog) positionLocked(tp processor.TopicPartition) (processor.Positio
 		return processor.Position{}, false
 	}
 	k, err := processor.ParsePosition(c.metadata)
-	if err != nil || k.Offset != c.offset {
+	if (err != nil || k.Offset != c.offset) && !l.anyPosition {
 		l.broken = append(l.broken, fmt.Sprintf("%s: offset %d with metadata %q: %v", tp, c.offset, c.metadata, err))
 	}
 	return k, true
@@ -140,19 +145,14 @@ func (m member) Inspect(_ context.Context, tps []processor.TopicPartition) (map[
 		send, decision := tp.Partition%m.counts.Sends, tp.Partition%m.counts.Decisions
 		out[tp] = processor.Inspection{
 			Committed: ok, Offset: c.offset, Metadata: c.metadata,
-			Start: m.starts[tp], End: int64(len(m.input[tp])), TopicID: topicID, Counts: m.counts,
+			Start: m.starts[tp], End: int64(len(m.input[tp])), TopicID: m.topicID, Counts: m.counts,
 			Evidence: processor.Evidence{
-				SendPartition: send, SendOffset: m.ends[fmt.Sprint("sends", send)],
-				DecisionPartition: decision, DecisionOffset: m.ends[fmt.Sprint("decisions", decision)],
+				SendPartition: send, SendOffset: m.outLog("sends", send).end(),
+				DecisionPartition: decision, DecisionOffset: m.outLog("decisions", decision).end(),
 			},
 		}
 	}
 	return out, nil
-}
-
-func (m member) HasEvidence(_ context.Context, tp processor.TopicPartition) (bool, error) {
-	marks, _ := m.records(tp)
-	return len(marks) > 0, nil
 }
 
 func (m member) Publish(_ context.Context, pubs []*processor.Publication) error {
@@ -163,8 +163,17 @@ func (m member) Publish(_ context.Context, pubs []*processor.Publication) error 
 			return fmt.Errorf("%w: %s, the owner is %q", processor.ErrNotOwner, pub.Input, m.owner[pub.Input])
 		}
 	}
-	m.apply(pubs)
+	m.commit(m.produce(pubs), pubs)
 	return nil
+}
+
+// recordsOf reads the records of a publication, but for those that are dropped.
+func (l *fakeLog) recordsOf(pub *processor.Publication) []sinks.Record {
+	records := recordsOf(pub)
+	if l.drop != nil {
+		records = slices.DeleteFunc(records, l.drop)
+	}
+	return records
 }
 
 // recordsOf reads the records of a publication.
@@ -180,22 +189,16 @@ func recordsOf(pub *processor.Publication) []sinks.Record {
 	return records
 }
 
-// apply commits a transaction.
-func (l *fakeLog) apply(pubs []*processor.Publication) {
+// commit makes what a transaction has produced visible, and its positions.
+func (l *fakeLog) commit(txn *outTxn, pubs []*processor.Publication) {
+	l.end(txn, true)
 	for _, pub := range pubs {
-		records := recordsOf(pub)
-		for _, r := range records {
-			at := fmt.Sprint(r.Topic, r.Partition)
-			l.ends[at]++
-			switch r.Topic {
-			case "sends":
-				pub.AckedSend = l.ends[at]
-			case "decisions":
-				pub.AckedDecision = l.ends[at]
-			}
-			l.visible = append(l.visible, r)
+		records := l.recordsOf(pub)
+		l.visible = append(l.visible, records...)
+		var before processor.Position
+		if !l.anyPosition {
+			before, _ = l.positionLocked(pub.Input)
 		}
-		before, _ := l.positionLocked(pub.Input)
 		k := pub.Commit
 		l.committed[pub.Input] = commit{k.Offset, k.Metadata()}
 		if k.Offset < before.Offset || k.Seq < before.Seq || k.Epoch < before.Epoch && !l.anyEpoch || k.Last < before.Last || k.Clock < before.Clock ||

@@ -183,6 +183,7 @@ func (p *Partition) fireUntil(ctx context.Context, until int64) error {
 // look follows a hint: it fires what the user has due at the hint's time.
 // fired is the clock's reading, 0 for on time.
 func (p *Partition) look(ctx context.Context, d dueEntry, fired int64) error {
+	p.obs.begin()
 	st, err := p.state(ctx, d.user)
 	if err != nil {
 		p.timers.push(d.at, d.user)

@@ -8,10 +8,12 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+
+	"github.com/nudged/nudged/rules"
 )
 
 // Open reports whether the open batch has anything to write.
-func (p *Partition) Open() bool { return p.wrote }
+func (p *Partition) Open() bool { return p.wrote && p.replay == nil }
 
 // Urgent reports whether the open batch has records that wait to go out.
 func (p *Partition) Urgent() bool { return p.out.size() > 0 }
@@ -20,10 +22,11 @@ func (p *Partition) Urgent() bool { return p.out.size() > 0 }
 // records to the publisher. ErrFenced and ErrLost mean that the partition must
 // be recovered; after any other error than the context's it cannot go on.
 func (p *Partition) Flush(ctx context.Context) error {
-	if !p.wrote {
+	if !p.Open() {
 		return nil
 	}
-	seq := p.head.Seq + 1
+	// Batches below First are of before the base, whatever offsets they name.
+	seq := max(p.head.Seq+1, p.publishing.base.First)
 	b := Batch{Epoch: p.head.Epoch, Version: p.head.Version, Next: p.head}
 	next := &b.Next
 	next.Seq, next.Offset, next.Clock = seq, p.offset, p.clock
@@ -31,18 +34,22 @@ func (p *Partition) Flush(ctx context.Context) error {
 	next.Version++
 	p.passed(p.clock)
 	next.Sweep = p.sweep.Sweep
-	entry, evidence := p.out.close(p.head.Epoch, seq, p.head.Last)
-	if evidence {
+	entry, marked := p.out.close(p.head.Epoch, seq, p.head.Last)
+	if marked > 0 {
 		next.Last = seq
 	}
 	if entry != nil {
 		b.Outbox = &OutboxEntry{Seq: seq, Records: entry}
 	}
 	b.Published, next.Evidence = p.settled()
+	if invariants {
+		p.checkBatch(next)
+	}
 	if err := p.writeStates(&b); err != nil {
 		return err
 	}
 	b.Done = p.timers.over(p.clock)
+	computed := p.obs.now()
 
 	err := p.retry(ctx, "write batch", func() error { return p.cfg.Store.Write(ctx, p.input, &b) })
 	if err != nil {
@@ -59,6 +66,7 @@ func (p *Partition) Flush(ctx context.Context) error {
 	p.count.batches++
 	p.count.written += int64(len(b.States))
 	p.count.addTo(p.cfg.Counters)
+	p.obs.written(seq, len(b.States), marked, computed) // before anybody can publish it
 	if entry != nil {
 		p.hand(seq, p.head, entry)
 	} else {
@@ -133,9 +141,7 @@ func (p *Partition) indexArmed(b *Batch) error {
 // retry repeats a call to the store until there is an answer. The call is
 // repeated as it is: its outcome may be that it was carried out.
 func (p *Partition) retry(ctx context.Context, what string, call func() error) error {
-	wait := backoff.NewExponentialBackOff()
-	wait.InitialInterval = 20 * time.Millisecond
-	wait.MaxInterval = 2 * time.Second
+	wait := retryWaits()
 	for {
 		err := call()
 		switch {
@@ -154,6 +160,33 @@ func (p *Partition) retry(ctx context.Context, what string, call func() error) e
 		case <-time.After(wait.NextBackOff()):
 		}
 	}
+}
+
+// decodeRecord decodes a record, again and again while the decoder says that it
+// may do better the next time. Only ctx ends that.
+func (p *Partition) decodeRecord(ctx context.Context, ev *rules.Event, rec *Record) error {
+	wait := retryWaits()
+	for {
+		err := p.recs.DecodeRecord(ctx, ev, rec.Value, rec.Headers)
+		var passing interface{ Temporary() bool }
+		if err == nil || !errors.As(err, &passing) || !passing.Temporary() || ctx.Err() != nil {
+			return err
+		}
+		if p.cfg.trouble != nil {
+			p.cfg.trouble(p.input, "decode", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait.NextBackOff()):
+		}
+	}
+}
+
+func retryWaits() *backoff.ExponentialBackOff {
+	wait := backoff.NewExponentialBackOff()
+	wait.InitialInterval = 20 * time.Millisecond
+	wait.MaxInterval = 2 * time.Second
+	return wait
 }
 
 // publishing is the side of a partition that the publisher sees. It is shared
@@ -179,6 +212,14 @@ func (s *publishing) init(base Position, h Header) {
 	s.evidence = h.Evidence
 }
 
+// resume notes the end of a replay: the records of later batches lie at or above
+// after.
+func (s *publishing) resume(after Evidence) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.evidence = after
+}
+
 // settled returns what a batch tells the store: the newest published seq, and
 // from where on the records of later ones lie.
 func (s *publishing) settled() (int64, Evidence) {
@@ -194,6 +235,9 @@ func (s *publishing) hand(seq int64, h Header, entries ...[]byte) {
 	defer s.mu.Unlock()
 	k := s.base
 	k.Offset, k.Seq, k.History, k.Last, k.Clock, k.Sweep = h.Offset, seq, h.History, h.Last, h.Clock, h.Sweep
+	if invariants {
+		s.checkQueue(seq)
+	}
 	s.queue = append(s.queue, &handed{seq, entries, k})
 }
 
@@ -227,6 +271,9 @@ func (s *publishing) Unpublished() (batches int, records bool) {
 func (s *publishing) Settle(pub *Publication) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if invariants {
+		must(pub.Commit.Seq >= s.published, 6, "batch %d is published after batch %d", pub.Commit.Seq, s.published)
+	}
 	s.published = pub.Commit.Seq
 	for len(s.queue) > 0 && s.queue[0].seq <= s.published {
 		s.queue[0] = nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 	"unsafe"
 
 	"pgregory.net/rapid"
@@ -64,6 +65,7 @@ func randomSet(d dice, waits []int64) *rules.Set {
 		{Name: "by_k", Kind: rules.Count, On: on(), Within: pick(d, hour, day), Keyed: true, BySlot: slotK},
 		{Name: "ever", Kind: rules.Count, On: on(), Reset: on()},
 	}
+	randomPolicy(d, s, on)
 	for i := range 1 + d(5) {
 		s.Rules = append(s.Rules, randomRule(d, s, fmt.Sprintf("rule_%d", i), on, waits))
 	}
@@ -110,9 +112,56 @@ func randomRule(d dice, s *rules.Set, name string, on func() []string, waits []i
 		r.Because = []rules.Named{{Name: m.Name, Expr: value}}
 	}
 	if d.chance(20) {
-		r.Experiment = &rules.Experiment{Name: "exp", Pinned: pick(d, rules.Control, "treatment")}
+		r.Experiment = s.Experiments[0]
+	}
+	if d.chance(30) {
+		r.Waits, r.Program = true, randomProgram(d, name, on, waits)
 	}
 	return r
+}
+
+// randomPolicy adds what holds for the messages of all rules, and an experiment
+// that may have a goal.
+func randomPolicy(d dice, s *rules.Set, on func() []string) {
+	s.Zone = func(string) *time.Location { return time.UTC }
+	if d.chance(30) {
+		s.Policy.Caps = []rules.Cap{{Class: "ad", Max: 1 + d(2), Per: pick(d, sec, hour, 7*day)}}
+	}
+	if d.chance(15) {
+		s.Policy.Quiet = []rules.QuietHours{{Class: "ad", From: 22 * 60, To: 7 * 60, Default: "UTC", Skip: d.chance(30)}}
+	}
+	x := &rules.Experiment{Name: "exp", Phase: 1, Pinned: pick(d, rules.Control, "treatment")}
+	if d.chance(50) {
+		x.Goal = &rules.Goal{On: on(), Within: pick(d, hour, 7*day)}
+	}
+	s.Experiments = []*rules.Experiment{x}
+}
+
+// randomProgram makes a scenario of two messages.
+func randomProgram(d dice, name string, on func() []string, waits []int64) []rules.Op {
+	send := func(step, next int) rules.Op {
+		return rules.Op{Kind: rules.OpSend, Step: step, Next: next, Send: &rules.Send{Channel: "push", Class: pick(d, "ad", rules.Transactional),
+			Template: fmt.Sprint(name, "/", step), Data: []rules.DataField{
+				{Name: "k", Expr: func(e *rules.Env) rules.Value { return e.TriggerField(slotK) }},
+			}}}
+	}
+	wait := func(next int) rules.Op {
+		op := rules.Op{Kind: rules.OpWait, Wait: pick(d, waits...), Next: next}
+		if d.chance(30) {
+			op.Unless = []rules.Unless{{On: on()}}
+		}
+		return op
+	}
+	switch d(3) {
+	case 0:
+		return []rules.Op{wait(1), send(0, 2), wait(3), send(1, 4)}
+	case 1:
+		return []rules.Op{send(0, 1), wait(2), send(1, 3)}
+	}
+	return []rules.Op{
+		{Kind: rules.OpWaitFor, For: &rules.WaitFor{On: on(), Within: pick(d, waits...), Then: 1, Else: 2}},
+		send(0, 3), send(1, 3),
+	}
 }
 
 func field(slot int) rules.Expr {

@@ -69,12 +69,32 @@ var (
 type Log interface {
 	// Inspect returns what Kafka holds of the partitions.
 	Inspect(ctx context.Context, tps []TopicPartition) (map[TopicPartition]Inspection, error)
-	// HasEvidence reports whether the send or decision topic holds records that
-	// were decided from the partition, by whatever group.
-	HasEvidence(ctx context.Context, tp TopicPartition) (bool, error)
+	// Evidence reads what the send and the decision partition hold from the
+	// offsets of from, or from their beginning where that is later, up to those of
+	// until.
+	Evidence(ctx context.Context, from, until Evidence) (EvidenceReader, error)
 	// Publish makes the records visible and commits the positions in one
 	// transaction. It returns only when the outcome is settled.
 	Publish(ctx context.Context, pubs []*Publication) error
+}
+
+// EvidenceRecord is a committed record of the send or the decision topic.
+type EvidenceRecord struct {
+	Mark  []byte // the value of MarkHeader, nil if there is none
+	Value []byte
+}
+
+// EvidenceReader reads committed records of a send and a decision partition. It
+// is used by one goroutine.
+type EvidenceReader interface {
+	// Next returns the next records of the send partition, or of the decision
+	// partition, in their order, and io.EOF after the last. It waits until nothing
+	// below the end is pending any more: a position may be visible in Kafka before
+	// the records that were committed with it. The records are the caller's.
+	Next(ctx context.Context, send bool) ([]EvidenceRecord, error)
+	// Start says where the partitions are read from.
+	Start() Evidence
+	Close()
 }
 
 // Source feeds the records of partitions. Records of a partition are delivered

@@ -19,8 +19,8 @@ import (
 //	blocks   each its length, then records, compressed (S2)
 //
 // A record is a byte that says what it is, then of a send or decision cause,
-// position, clock, key and value, which with the head make up its mark; of a dead
-// letter topic, partition, key, value and headers. Messages are alike: what waits
+// position, clock, which with the head make up its mark, traceparent, key and value;
+// of a dead letter topic, partition, key, value and headers. Messages are alike: what waits
 // to be published takes a tenth of its bytes, in the store and in memory.
 const outboxFormat = 2
 
@@ -59,7 +59,7 @@ func (w *outboxWriter) size() int { return w.plain + len(w.block) }
 
 // message begins a send or decision; the value is appended to the result, and end
 // called with all of it.
-func (w *outboxWriter) message(send bool, cause Cause, position, clock int64, key string) []byte {
+func (w *outboxWriter) message(send bool, cause Cause, position, clock int64, trace, key string) []byte {
 	kind := byte(decisionRecord)
 	if send {
 		kind = sendRecord
@@ -67,6 +67,8 @@ func (w *outboxWriter) message(send bool, cause Cause, position, clock int64, ke
 	b := append(w.block, kind, byte(cause))
 	b = binary.AppendVarint(b, position)
 	b = binary.AppendVarint(b, clock)
+	b = binary.AppendUvarint(b, uint64(len(trace)))
+	b = append(b, trace...)
 	b = binary.AppendUvarint(b, uint64(len(key)))
 	b = append(b, key...)
 	return append(b, 0, 0, 0, 0) // the value's length
@@ -217,6 +219,7 @@ func (r *blockReader) record(index *int) *sinks.Record {
 	m := r.head.mark
 	m.Index, m.Cause, m.Position, m.Clock = *index, Cause(r.byte()), r.varint(), r.varint()
 	*index++
+	trace := r.take(r.uvarint())
 	rec := &sinks.Record{Topic: r.head.decisions, Partition: r.head.decPart}
 	switch kind {
 	case sendRecord:
@@ -230,8 +233,8 @@ func (r *blockReader) record(index *int) *sinks.Record {
 		rec.Value = r.take(uint64(binary.LittleEndian.Uint32(n)))
 	}
 	const some = 32
-	if cap(r.headers)-len(r.headers) < 2 {
-		r.headers = make([]sinks.Header, 0, 2*some)
+	if cap(r.headers)-len(r.headers) < 3 {
+		r.headers = make([]sinks.Header, 0, 3*some)
 	}
 	start := len(r.marks)
 	r.marks = m.Append(r.marks)
@@ -239,6 +242,9 @@ func (r *blockReader) record(index *int) *sinks.Record {
 	r.headers = append(r.headers,
 		sinks.Header{Key: MarkHeader, Value: r.marks[start:len(r.marks):len(r.marks)]},
 		sinks.Header{Key: sinks.ContentTypeHeader, Value: contentType})
+	if len(trace) > 0 {
+		r.headers = append(r.headers, sinks.Header{Key: TraceparentHeader, Value: trace})
+	}
 	rec.Headers = r.headers[at:len(r.headers):len(r.headers)]
 	return rec
 }

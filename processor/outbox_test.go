@@ -58,11 +58,15 @@ func drawEntry(t *rapid.T) (entry []byte, want []sinks.Record) {
 		key := rapid.String().Draw(t, "user")
 		r := sinks.Record{Topic: h.decisions, Partition: h.decPart, Key: []byte(key), Value: append([]byte{}, value...),
 			Headers: []sinks.Header{{Key: MarkHeader}, {Key: sinks.ContentTypeHeader, Value: []byte(sinks.ContentType)}}}
+		trace := rapid.StringN(0, 55, 60).Draw(t, "trace")
+		if trace != "" {
+			r.Headers = append(r.Headers, sinks.Header{Key: TraceparentHeader, Value: []byte(trace)})
+		}
 		send := rapid.Bool().Draw(t, "send")
 		if send {
 			r.Topic, r.Partition = h.sends, h.sendPart
 		}
-		b := w.message(send, m.Cause, m.Position, m.Clock, key)
+		b := w.message(send, m.Cause, m.Position, m.Clock, trace, key)
 		w.end(append(b, value...), len(b))
 		marks = append(marks, m)
 		want = append(want, r)
@@ -106,7 +110,7 @@ func TestOutboxRoundTrip(t *testing.T) {
 func TestOutboxWriterStartsAnew(t *testing.T) {
 	var w outboxWriter
 	one := func() []byte {
-		b := w.message(true, ByEvent, 7, 9, "u1")
+		b := w.message(true, ByEvent, 7, 9, "", "u1")
 		w.end(append(b, "value"...), len(b))
 		return w.take(&outboxHead{mark: Mark{Group: "g", Input: TopicPartition{"t", 1}}, sends: "s", decisions: "d"})
 	}
@@ -153,7 +157,7 @@ func FuzzEachRecord(f *testing.F) {
 	f.Add([]byte{outboxFormat})
 	var w outboxWriter
 	w.whole(&sinks.Record{Topic: "t", Partition: 3, Key: []byte("k"), Value: []byte{}, Headers: []sinks.Header{{Key: "h"}}})
-	b := w.message(true, ByTimer, 1, 2, "u1")
+	b := w.message(true, ByTimer, 1, 2, "00-trace", "u1")
 	w.end(append(b, "{}"...), len(b))
 	f.Add(w.take(&outboxHead{mark: Mark{Group: "g", Seq: 4}, sends: "s", decisions: "d"}))
 	f.Add(binary.AppendUvarint([]byte{outboxFormat}, math.MaxUint64))

@@ -21,18 +21,18 @@ func (o *output) init(cfg *Settings, input TopicPartition) {
 }
 
 // decision adds the records of a decision: itself, and the command if it is one.
-func (o *output) decision(d *rules.Decision, cause Cause, position, clock int64) {
+func (o *output) decision(d *rules.Decision, cause Cause, position, clock int64, trace string) {
 	if d.Outcome == rules.Sent {
-		o.add(true, d, cause, position, clock)
+		o.add(true, d, cause, position, clock, trace)
 	}
 	if o.cfg.Decisions == DecisionsNone || d.Verbose && o.cfg.Decisions != DecisionsAll {
 		return
 	}
-	o.add(false, d, cause, position, clock)
+	o.add(false, d, cause, position, clock, trace)
 }
 
-func (o *output) add(send bool, d *rules.Decision, cause Cause, position, clock int64) {
-	b := o.message(send, cause, position, clock, d.User)
+func (o *output) add(send bool, d *rules.Decision, cause Cause, position, clock int64, trace string) {
+	b := o.message(send, cause, position, clock, trace, d.User)
 	from := len(b)
 	if send {
 		b = sinks.AppendCommand(b, d, o.origin)
@@ -48,13 +48,13 @@ func (o *output) deadLetter(rec *Record, reason error) {
 }
 
 // close returns the outbox entry of batch (epoch, seq), nil if it has no records,
-// and starts anew. evidence says whether any of them is a send or a decision.
-func (o *output) close(epoch, seq, previous int64) (entry []byte, evidence bool) {
+// and starts anew. marked is how many of them are sends and decisions.
+func (o *output) close(epoch, seq, previous int64) (entry []byte, marked int) {
 	send := o.cfg.Layout.Send(o.input.Partition, nil, nil)
 	decision := o.cfg.Layout.Decision(o.input.Partition, nil, nil)
-	evidence = o.marked > 0
+	marked = o.marked
 	return o.take(&outboxHead{
 		mark:  Mark{Group: o.cfg.Group, Input: o.input, Epoch: epoch, Seq: seq, Previous: previous},
 		sends: send.Topic, sendPart: send.Partition, decisions: decision.Topic, decPart: decision.Partition,
-	}), evidence
+	}), marked
 }

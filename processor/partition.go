@@ -19,6 +19,14 @@ type Decoder interface {
 	Decode(ev *rules.Event, value []byte) error
 }
 
+// RecordDecoder is a Decoder that needs more of a record than its value, or that
+// has to ask for what it needs. If its error has a method Temporary that returns
+// true, it is asked again until there is an answer.
+type RecordDecoder interface {
+	Decoder
+	DecodeRecord(ctx context.Context, ev *rules.Event, value []byte, headers []sinks.Header) error
+}
+
 // Layout makes the outgoing records: it knows topics and partitions.
 type Layout interface {
 	// Send and Decision make the records of a message decided in an input
@@ -58,6 +66,8 @@ type Settings struct {
 	BatchBytes  int // bytes of outgoing records after which a batch is closed
 	OutboxLimit int // batches not yet published after which a partition waits
 	Counters    *Counters
+	Observer    Observer // nil: nobody
+	Tracing     bool     // the observer wants traces
 	// trouble hears of calls to the store that failed and are repeated.
 	trouble func(input TopicPartition, what string, err error)
 }
@@ -69,6 +79,7 @@ type Partition struct {
 	input TopicPartition
 	set   *rules.Set
 	dec   Decoder
+	recs  RecordDecoder // dec, if it is one
 
 	head    Header // as written last; Offset and Clock run ahead in the open batch
 	offset  int64  // next offset to apply
@@ -86,8 +97,11 @@ type Partition struct {
 	refused []error // by event of the chunk
 	encoded []byte
 	count   tally
+	stamp   int64 // timestamp of the newest record applied, ms; 0: none
+	obs     observing
 
-	sweep sweeping
+	sweep  sweeping
+	replay *replay // nil: it decides
 
 	publishing
 }
@@ -105,10 +119,13 @@ func openPartition(cfg *Settings, input TopicPartition, c *Claimed, base Positio
 		retired[rules.ID(id)] = name
 	}
 	p.set = cfg.Set.WithNames(retired)
+	p.recs, _ = p.dec.(RecordDecoder)
 	p.result.Verbose = cfg.Decisions == DecisionsAll
-	p.book.evicted = c.Header.Seq > 0
+	// A replay that was cut short has states without a batch.
+	p.book.evicted = c.Header.Seq > 0 || c.Header.Clock > 0 || c.Header.Offset != c.Header.Base
 	p.out.init(cfg, input)
 	p.initSweep(c.Header.Sweep, c.Header.Clock)
+	p.obs.init(cfg, input)
 	p.publishing.init(base, c.Header)
 	return p
 }
@@ -133,6 +150,12 @@ const (
 // Consume applies records in their order. Those below Offset were applied
 // before and are passed over.
 func (p *Partition) Consume(ctx context.Context, recs []Record) error {
+	if p.replay != nil {
+		var err error
+		if recs, err = p.replayTo(ctx, recs); err != nil {
+			return err
+		}
+	}
 	for len(recs) > 0 && recs[0].Offset < p.offset {
 		recs = recs[1:]
 	}
@@ -166,9 +189,13 @@ func (p *Partition) consumeChunk(ctx context.Context, recs []Record) error {
 		p.refused = make([]error, len(recs))
 	}
 	events, refused := p.events[:len(recs)], p.refused[:len(recs)]
+	p.obs.begin()
 	end := p.clock
 	for i := range recs {
-		refused[i] = p.decode(&events[i], &recs[i])
+		refused[i] = p.decode(ctx, &events[i], &recs[i])
+		if refused[i] != nil && ctx.Err() != nil {
+			return ctx.Err() // it may have been refused for that alone
+		}
 		if refused[i] != nil || !p.set.Reads(&events[i]) {
 			continue
 		}
@@ -189,6 +216,8 @@ func (p *Partition) consumeChunk(ctx context.Context, recs []Record) error {
 			return err
 		}
 	}
+	p.stamp = recs[len(recs)-1].Timestamp
+	p.obs.report.Records += len(recs)
 	return nil
 }
 
@@ -196,7 +225,7 @@ var errTombstone = errors.New("the record has no value")
 
 // decode fills ev from the record, or says why it is a dead letter. Control
 // records yield an event of no type, which nothing reads.
-func (p *Partition) decode(ev *rules.Event, rec *Record) error {
+func (p *Partition) decode(ctx context.Context, ev *rules.Event, rec *Record) error {
 	fields := ev.Fields[:0]
 	*ev = rules.Event{Fields: fields}
 	switch {
@@ -207,10 +236,17 @@ func (p *Partition) decode(ev *rules.Event, rec *Record) error {
 	case len(rec.Value) > p.cfg.MaxEvent:
 		return fmt.Errorf("the value has %d bytes, at most %d are taken (max_event_bytes)", len(rec.Value), p.cfg.MaxEvent)
 	}
-	if err := p.dec.Decode(ev, rec.Value); err != nil {
+	if p.recs != nil {
+		if err := p.decodeRecord(ctx, ev, rec); err != nil {
+			return err
+		}
+	} else if err := p.dec.Decode(ev, rec.Value); err != nil {
 		return err
 	}
 	ev.Partition, ev.Offset = p.input.Partition, rec.Offset
+	if p.obs.tracing && len(rec.Headers) > 0 {
+		ev.Trace = p.obs.trace(rec)
+	}
 	if ev.ID == "" {
 		ev.ID = DeriveID(p.input, rec.Offset, rec.Value)
 	}
@@ -296,7 +332,7 @@ func (p *Partition) take(cause Cause, position, clock int64) bool {
 	for i := range r.Decisions {
 		d := &r.Decisions[i]
 		p.count.decided(d.Outcome)
-		p.out.decision(d, cause, position, clock)
+		p.out.decision(d, cause, position, clock, p.obs.decided(d, cause))
 	}
 	return r.Changed
 }

@@ -42,7 +42,11 @@ func (h History) With(epoch, seq int64) History {
 	if n := len(h); n > 0 && h[n-1].Epoch == epoch {
 		return h
 	}
-	out := append(h[:len(h):len(h)], EpochStart{epoch, seq})
+	kept := len(h)
+	for kept > 0 && h[kept-1].First >= seq {
+		kept-- // of a history that a replay has not come to
+	}
+	out := append(h[:kept:kept], EpochStart{epoch, seq})
 	if len(out) > maxHistory {
 		out = out[len(out)-maxHistory:]
 	}
@@ -132,6 +136,33 @@ type Position struct {
 	Clock   int64 // partition clock, ms (c)
 	Counts  Counts
 	Sweep   Sweep // how far schedules have been started (y)
+	// First is the seq of the first batch that was decided at or above Base (a).
+	// What earlier ones decided lay below, whatever offsets they name, and may be
+	// told incompletely. 0: there are none.
+	First int64
+	// Lost says that an operator has accepted that what lay below Base is lost (z).
+	Lost bool
+	// Gaps are stretches of the input that an operator has had passed over (j).
+	Gaps []Gap
+}
+
+// Gap is the stretch of offsets from From up to To, which is not in it.
+type Gap struct {
+	From, To int64
+}
+
+// maxGaps bounds the list; the oldest are dropped.
+const maxGaps = 8
+
+// resume returns the offset to go on at, where everything below offset is applied.
+func (p *Position) resume(offset int64) int64 {
+	offset = max(offset, p.Base)
+	for _, g := range p.Gaps {
+		if offset >= g.From && offset < g.To {
+			offset = g.To
+		}
+	}
+	return offset
 }
 
 // metadataVersion opens the commit metadata.
@@ -150,7 +181,7 @@ func (p Position) Metadata() string {
 	for {
 		text := fmt.Sprintf("%st=%s;o=%d;b=%d;e=%d;w=%s;s=%d;h=%s;l=%d;c=%d;n=%d,%d,%d", metadataVersion,
 			p.TopicID, p.Offset, p.Base, p.Epoch, p.Claimer, p.Seq, h, p.Last, p.Clock,
-			p.Counts.Input, p.Counts.Sends, p.Counts.Decisions)
+			p.Counts.Input, p.Counts.Sends, p.Counts.Decisions) + p.answered()
 		if p.Sweep != (Sweep{}) {
 			text += ";y=" + p.Sweep.String()
 		}
@@ -159,6 +190,22 @@ func (p Position) Metadata() string {
 		}
 		h = h[1:]
 	}
+}
+
+// answered writes what operators have answered, nothing if they never had to.
+func (p *Position) answered() string {
+	var b strings.Builder
+	if p.First > 0 {
+		fmt.Fprintf(&b, ";a=%d", p.First)
+	}
+	if p.Lost {
+		b.WriteString(";z=1")
+	}
+	for i, g := range p.Gaps {
+		b.WriteString([]string{";j=", ","}[min(i, 1)])
+		fmt.Fprintf(&b, "%d-%d", g.From, g.To)
+	}
+	return b.String()
 }
 
 // ParsePosition reads commit metadata. An offset of the commit that differs from
@@ -212,9 +259,29 @@ func (p *Position) set(key, value string) (err error) {
 		p.Counts, err = parseCounts(value)
 	case "y":
 		p.Sweep, err = ParseSweep(value)
+	case "a":
+		p.First, err = natural(value)
+	case "z":
+		p.Lost = value == "1"
+	case "j":
+		p.Gaps, err = parseGaps(value)
 	}
 	// Keys of a later version are passed over.
 	return err
+}
+
+func parseGaps(text string) ([]Gap, error) {
+	var gaps []Gap
+	for part := range strings.SplitSeq(text, ",") {
+		f, t, _ := strings.Cut(part, "-")
+		from, err1 := natural(f)
+		to, err2 := natural(t)
+		if err1 != nil || err2 != nil || from >= to || len(gaps) == maxGaps {
+			return nil, fmt.Errorf("%q is not a list of at most %d gaps, each from-to", text, maxGaps)
+		}
+		gaps = append(gaps, Gap{from, to})
+	}
+	return gaps, nil
 }
 
 func natural(text string) (int64, error) {

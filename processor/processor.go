@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nudged/nudged/sinks"
@@ -16,6 +17,7 @@ type Config struct {
 	Settings
 	Log    Log
 	Source Source
+	Answers
 	Sinks  []sinks.Sink // told of commands once they are visible
 	Logger *slog.Logger
 	// Now reads the wall clock, ms.
@@ -40,7 +42,8 @@ type Processor struct {
 	publish chan struct{}
 
 	// txn is held over a transaction: the publisher and claims take turns.
-	txn sync.Mutex
+	txn   sync.Mutex
+	inTxn atomic.Bool // only invariants look at it
 
 	mu      sync.Mutex
 	current *Settings // cfg.Settings, until SetRules
@@ -75,7 +78,7 @@ func (pr *Processor) trouble(tp TopicPartition, what string, err error) {
 	first := false
 	w.setStatus(func(s *Status) { first, s.Trouble = s.Trouble == "", what+": "+err.Error() })
 	if first {
-		pr.cfg.Logger.Warn("a call to Redis is repeated until it succeeds", "partition", tp.String(), "call", what, "error", err.Error())
+		pr.cfg.Logger.Warn("a call is repeated until it succeeds", "partition", tp.String(), "call", what, "error", err.Error())
 	}
 }
 

@@ -113,7 +113,12 @@ func (pr *Processor) publishAll(ctx context.Context) error {
 		return nil
 	}
 	pr.cfg.Counters.Transactions.Add(1)
-	if err := pr.cfg.Log.Publish(ctx, pubs); err != nil {
+	began := time.Now()
+	err := pr.transact(ctx, pubs)
+	if pr.cfg.Observer != nil {
+		pr.cfg.Observer.Transaction(time.Since(began), err)
+	}
+	if err != nil {
 		pr.cfg.Counters.Aborted.Add(1)
 		if errors.Is(err, ErrProducerFenced) {
 			pr.fail(err)
@@ -125,9 +130,25 @@ func (pr *Processor) publishAll(ctx context.Context) error {
 	}
 	for _, a := range all {
 		a.part.Settle(a.pub)
+		if a.part.obs.by != nil {
+			a.part.obs.by.Published(a.pub.Commit.Seq)
+		}
 		a.worker.signal()
 	}
 	return pr.tellSinks(ctx, pubs)
+}
+
+// transact runs one transaction.
+func (pr *Processor) transact(ctx context.Context, pubs []*Publication) error {
+	if invariants {
+		must(!pr.inTxn.Swap(true), 9, "a transaction begins while another is under way")
+		defer pr.inTxn.Store(false)
+		for _, pub := range pubs {
+			epoch, known := pub.Commit.History.EpochAt(pub.Commit.Seq)
+			must(pub.Commit.Seq == 0 || !known || epoch <= pub.Commit.Epoch, 3, "%s: batch %d of epoch %d is committed under epoch %d", pub.Input, pub.Commit.Seq, epoch, pub.Commit.Epoch)
+		}
+	}
+	return pr.cfg.Log.Publish(ctx, pubs)
 }
 
 // tellSinks passes the commands on, after they have become visible.

@@ -29,3 +29,6 @@ func (pr *Processor) settings() *Settings {
 	defer pr.mu.Unlock()
 	return pr.current
 }
+
+// RulesVersion names the rules in force.
+func (pr *Processor) RulesVersion() string { return pr.settings().Set.Version }

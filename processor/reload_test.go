@@ -53,7 +53,7 @@ func TestRulesChangeWhileItRuns(t *testing.T) {
 			tp := inputPartition(int32(p))
 			marks, messages := r.log.records(tp)
 			k, _ := r.log.position(tp)
-			if err := checkMarks(k, marks); err != nil {
+			if err := checkMarks(k, marks, false); err != nil {
 				t.Error(err)
 			}
 			for i, m := range messages {

@@ -48,6 +48,7 @@ type scenario struct {
 	level  processor.DecisionLevel
 	oracle *sim.Sim
 	input  [][]processor.Record // by partition
+	events [][]*rules.Event     // what the records are, nil where they are none
 	users  [][]string           // by partition
 	want   [][]message          // by partition, in order
 	dead   [][]int64            // offsets of the dead letters, by partition
@@ -62,7 +63,7 @@ const (
 
 func newScenario(set *rules.Set, level processor.DecisionLevel, partitions int) *scenario {
 	sc := &scenario{
-		set: set, level: level, input: make([][]processor.Record, partitions),
+		set: set, level: level, input: make([][]processor.Record, partitions), events: make([][]*rules.Event, partitions),
 		users: make([][]string, partitions), want: make([][]message, partitions), dead: make([][]int64, partitions),
 	}
 	origin := sinks.Origin{Topic: inputTopic, RulesVersion: set.Version}
@@ -95,6 +96,7 @@ func (sc *scenario) add(e event, ahead int64) {
 		ev.Time = rec.Timestamp
 	}
 	sc.oracle.Apply(ev)
+	sc.events[p] = append(sc.events[p], ev)
 }
 
 // filler appends a record that is no event: a control record, or one that
@@ -116,12 +118,16 @@ func (sc *scenario) filler(d dice, p int32) {
 		sc.dead[p] = append(sc.dead[p], rec.Offset)
 	}
 	sc.input[p] = append(sc.input[p], rec)
+	sc.events[p] = append(sc.events[p], nil)
 	sc.oracle.Apply(&rules.Event{Type: "u", User: sc.users[p][0]})
 }
 
 // randomScenario draws rules and events.
 func randomScenario(d dice, partitions, users, events int) *scenario {
-	level := pick(d, processor.DecisionsFires, processor.DecisionsAll, processor.DecisionsNone)
+	return randomScenarioAt(d, pick(d, processor.DecisionsFires, processor.DecisionsAll, processor.DecisionsNone), partitions, users, events)
+}
+
+func randomScenarioAt(d dice, level processor.DecisionLevel, partitions, users, events int) *scenario {
 	waits, w := anyWait, &walk{d: d, users: users, far: pick(d, 0, 5, 30), near: 50}
 	if d.chance(40) {
 		waits, w.far, w.near = shortWait, 0, 98

@@ -20,6 +20,9 @@ type Header struct {
 	Evidence Evidence
 	Wiping   bool  // the partition is being emptied (wipe)
 	Sweep    Sweep // (y)
+	// Oldest is the seq of the oldest outbox entry, 0 if the outbox is empty. Peek
+	// tells it; nothing else looks at it.
+	Oldest int64
 }
 
 // Evidence names an offset in the send and the decision partition.
@@ -40,6 +43,15 @@ type Claim struct {
 	Base    int64 // offset of a header that has to be made
 	// Names are the rule set's names by id, kept beside the states.
 	Names map[uint32]string
+	// Takeover, if not nil, gives a header of another identity to this claim.
+	Takeover *Takeover
+}
+
+// Takeover says that what is stored under ID is to be taken over, to go on at
+// Offset: its header gets the claim's id, and that offset.
+type Takeover struct {
+	ID     string
+	Offset int64
 }
 
 // Claimed is what a claim found.
@@ -124,7 +136,7 @@ type Store interface {
 	Peek(ctx context.Context, tp TopicPartition) (*Header, error)
 	// Claim takes the partition under a new epoch. ErrFenced if the header
 	// holds a higher one, or the same of another claimer; ErrIdentity if it
-	// holds another id. A repeated claim that finds its own epoch is answered
+	// holds an id that is neither the claim's nor one to be taken over. A repeated claim that finds its own epoch is answered
 	// as the first. A header that has to be made has Wiping set: what may be
 	// left beside it is to be wiped.
 	Claim(ctx context.Context, tp TopicPartition, c Claim) (*Claimed, error)

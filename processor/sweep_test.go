@@ -87,7 +87,7 @@ func TestSchedulesAgainstTheSimulation(t *testing.T) {
 			t.Fatalf("seed %d: %d records are visible, the simulation has %d; number %d is\n%s\nwant\n%s", seed, len(got), len(want), i, at(byUser(got), i), at(want, i))
 		}
 		k, _ := s.log.position(tp)
-		if err := checkMarks(k, marks); err != nil {
+		if err := checkMarks(k, marks, false); err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
 		for _, m := range got {

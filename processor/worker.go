@@ -42,10 +42,16 @@ type Status struct {
 	Stopped *StopError
 	// Trouble is the latest error that is being retried, "" if there is none.
 	Trouble string
-	Offset  int64 // next offset to apply
-	End     int64 // of the log, as far as known
-	Clock   int64 // ms
-	NextDue int64 // ms, 0: none soon
+	// Replaying says that it is being brought from where Redis has it to where Kafka
+	// has it; it is ready after that.
+	Replaying bool
+	Offset    int64 // next offset to apply
+	End       int64 // of the log, as far as known
+	Clock     int64 // ms
+	NextDue   int64 // ms, 0: none soon
+	// Stamp is the timestamp of the newest record applied, ms; 0: none since the
+	// claim.
+	Stamp int64
 }
 
 // fenceCheck is how often an idle partition looks whether Redis still stands
@@ -146,12 +152,17 @@ func (w *worker) session(ctx context.Context) error {
 	w.mu.Unlock()
 	if p.cfg != w.pr.settings() {
 		w.recover(p, errRulesChanged) // while it was claimed
+		p.closeReplay()
 		return errRulesChanged
 	}
-	w.setStatus(func(s *Status) { s.Ready, s.Trouble, s.Stopped = true, "", nil })
+	w.setStatus(func(s *Status) { s.Ready, s.Replaying, s.Trouble, s.Stopped = !p.Replaying(), p.Replaying(), "", nil })
 	w.pr.cfg.Source.Start(w.input, p.Offset())
 	w.pr.publishSoon()
 	err := w.serve(sctx, p)
+	if err != nil && p.obs.by != nil {
+		p.obs.by.Closed(err)
+	}
+	p.closeReplay()
 	w.pr.cfg.Source.Stop(w.input)
 	w.mu.Lock()
 	if err != nil {
@@ -185,6 +196,9 @@ func (w *worker) serve(ctx context.Context, p *Partition) error {
 	cfg := w.pr.cfg
 	now := time.Now()
 	lastFlush, opened, checked := time.Time{}, now, now
+	if err := p.Consume(ctx, nil); err != nil { // a replay may need no records
+		return err
+	}
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -196,11 +210,14 @@ func (w *worker) serve(ctx context.Context, p *Partition) error {
 				return err
 			}
 		}
-		more, err := p.lookAround(ctx)
-		if err != nil {
-			return err
+		more := false
+		if !p.Replaying() {
+			var err error
+			if more, err = p.lookAround(ctx); err != nil {
+				return err
+			}
 		}
-		if probe.now > 0 && p.Offset() >= probe.end {
+		if probe.now > 0 && !p.Replaying() && p.Offset() >= probe.end {
 			firing, err := p.MoveClock(ctx, probe.now, cfg.FiresPerBatch)
 			if err != nil {
 				return err
@@ -327,13 +344,14 @@ func (w *worker) wantsClock(now int64) bool {
 		return false
 	}
 	s := &w.status
-	return s.NextDue != 0 && s.NextDue <= now || now-s.Clock >= 1000
+	return !s.Replaying && (s.NextDue != 0 && s.NextDue <= now || now-s.Clock >= 1000)
 }
 
 func (w *worker) note(p *Partition, end int64) {
 	due, _ := p.NextDue()
 	w.setStatus(func(s *Status) {
-		s.Offset, s.End, s.Clock, s.NextDue, s.Trouble = p.Offset(), end, p.Clock(), due, ""
+		s.Offset, s.End, s.Clock, s.NextDue, s.Stamp, s.Trouble = p.Offset(), end, p.Clock(), due, p.stamp, ""
+		s.Ready, s.Replaying = !p.Replaying(), p.Replaying()
 	})
 }
 

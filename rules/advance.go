@@ -22,6 +22,7 @@ func (sp *stepper) advance(until, fired int64) {
 	sp.runClock(until, fired)
 }
 
+// ahead is Rule.ahead within a Step.
 func (sp *stepper) ahead(r *Rule, in *Instance) (pos int, due int64, fire bool) {
 	return r.ahead(in, func(op *Op, m int64) (int64, bool) { return sp.until(in, op, m) })
 }
@@ -65,9 +66,9 @@ func (sp *stepper) again(r *Rule, in *Instance, q queued, until int64) {
 func (sp *stepper) fireByEvent(q queued, e *Event) {
 	in := sp.instance(q.handle)
 	r := sp.set.rules[in.rule]
-	fresh := q.handle < 0
+	begun := q.handle < 0
 	silent := q.started && in.Pos == 0 && r.atTrigger
-	sp.env.Event, sp.env.Trigger, sp.env.Now, sp.env.upper, sp.env.started = e, &in.Trigger, in.Due, e.Time, fresh
+	sp.env.Event, sp.env.Trigger, sp.env.Now, sp.env.upper, sp.env.started = e, &in.Trigger, in.Due, e.Time, begun
 	if !q.started {
 		sp.look(in, in.Due)
 		sp.env.upper = e.Time
@@ -82,9 +83,9 @@ func (sp *stepper) fireByEvent(q queued, e *Event) {
 	switch {
 	case came == fires:
 		sp.push(r, in, q.handle, q.started)
-	case came == ends && !fresh:
+	case came == ends && !begun:
 		sp.end(in)
-	case came == stands && fresh:
+	case came == stands && begun:
 		sp.fresh[^q.handle].stays = true
 	}
 }

@@ -30,31 +30,51 @@ func shopEvents(set *rules.Set, n int) []*rules.Event {
 	return events
 }
 
+// seriesBeside is a rule with steps and the whole policy, beside shopRules.
+const seriesBeside = shopRules + `
+  - name: series
+    on: search
+    steps:
+      - {send: {channel: push, class: ad, template: t}}
+      - {wait: 400d, unless: [{on: purchase}]}
+      - {wait_for: {on: add_to_cart, within: 9d}, then: [{send: {{send}}}], else: [{wait: 1d}, {send: {{send}}}]}
+attributes:
+  ok: {type: bool, from: event.ok, on: signup}
+policy:
+  caps: [{class: ad, max: 1, per: 30d}]
+  consent: {class: ad, require: ok}
+  quiet_hours: {class: ad, from: "21:00", to: "08:00", default_timezone: Asia/Seoul}
+`
+
 // An event allocates nothing, but for what an instance keeps of its trigger.
 func TestStepAllocatesNothing(t *testing.T) {
-	set := compile(t, shopRules)
-	events := shopEvents(set, 2000)
-	st, out, i := &rules.State{}, rules.Result{}, 0
-	var blob []byte
-	step := func() {
-		if err := st.Decode(blob); len(blob) > 0 && err != nil {
-			t.Fatal(err)
-		}
-		for events[i].Type == "add_to_cart" {
-			i++
-		}
-		out.Reset()
-		st.NextDue(set)
-		set.Step(st, "u1", rules.Input{Event: events[i]}, &out)
-		st.NextDue(set)
-		blob = st.Append(blob[:0], set)
-		i++
-	}
-	for range 200 {
-		step()
-	}
-	if n := testing.AllocsPerRun(1000, step); n > 0 {
-		t.Errorf("%v allocations for an event", n)
+	for name, text := range map[string]string{"plain": shopRules, "steps": seriesBeside} {
+		t.Run(name, func(t *testing.T) {
+			set := compile(t, text)
+			events := shopEvents(set, 2000)
+			st, out, i := &rules.State{}, rules.Result{}, 0
+			var blob []byte
+			step := func() {
+				if err := st.Decode(blob); len(blob) > 0 && err != nil {
+					t.Fatal(err)
+				}
+				for events[i].Type == "add_to_cart" {
+					i++
+				}
+				out.Reset()
+				st.NextDue(set)
+				set.Step(st, "u1", rules.Input{Event: events[i]}, &out)
+				st.NextDue(set)
+				blob = st.Append(blob[:0], set)
+				i++
+			}
+			for range 200 {
+				step()
+			}
+			if n := testing.AllocsPerRun(1000, step); n > 0 {
+				t.Errorf("%v allocations for an event", n)
+			}
+		})
 	}
 }
 

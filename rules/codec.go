@@ -22,7 +22,7 @@ import (
 //	pending   count, each: id, flags, due - newest, [key], [position], [arm:
 //	          experiment, phase, text], then of a trigger that a schedule made:
 //	          newest - time, partition; of an event: type, trigger id,
-//	          newest - time, partition, offset, [fields]
+//	          newest - time, partition, offset, [trace], [fields]
 //	sends     count, each: class, channel, count, from the newest back: zigzag
 //	          newest - t, then distances
 //	exposures count, each: experiment, uvarint (phase << 2 | converted << 1 |
@@ -54,6 +54,7 @@ const (
 	instanceArm
 	instanceSent
 	instanceScheduled
+	instanceTrace
 	knownFlags = 1<<iota - 1
 )
 
@@ -216,7 +217,7 @@ func (st *State) appendInstance(dst []byte, in *Instance) []byte {
 	t := &in.Trigger
 	flags := byte(0)
 	scheduled := t.isScheduled()
-	for flag, there := range [...]bool{in.Key != "", in.Pos != 0, t.typeID == 0, len(t.Fields) > 0, in.run.arm != "", in.sent, scheduled} {
+	for flag, there := range [...]bool{in.Key != "", in.Pos != 0, t.typeID == 0, len(t.Fields) > 0, in.run.arm != "", in.sent, scheduled, t.Trace != ""} {
 		if there {
 			flags |= 1 << flag
 		}
@@ -248,6 +249,9 @@ func (st *State) appendInstance(dst []byte, in *Instance) []byte {
 	dst = binary.AppendVarint(dst, st.newest-t.Time)
 	dst = binary.AppendUvarint(dst, uint64(t.Partition))
 	dst = binary.AppendUvarint(dst, uint64(t.Offset))
+	if t.Trace != "" {
+		dst = appendString(dst, t.Trace)
+	}
 	if len(t.Fields) > 0 {
 		dst = binary.AppendUvarint(dst, uint64(len(t.Fields)))
 		for i := range t.Fields {

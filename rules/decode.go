@@ -172,6 +172,9 @@ func (st *State) decodeInstance(r *reader) {
 	t.Time = st.newest - r.varint()
 	t.Partition = int32(r.uvarint() & math.MaxInt32)
 	t.Offset = int64(r.uvarint() & math.MaxInt64)
+	if flags&instanceTrace != 0 {
+		t.Trace = r.string()
+	}
 	if flags&instanceFields != 0 {
 		for range r.count(5) {
 			t.Fields = append(t.Fields, TriggerField{r.id(), r.value()})

@@ -23,6 +23,10 @@ type Event struct {
 	Partition int32
 	Offset    int64
 
+	// Trace names the trace that the event belongs to, in the caller's own form.
+	// A Trigger keeps it; it decides nothing.
+	Trace string
+
 	// What the type touches, as Set.Reads found it.
 	set  *Set
 	plan *plan

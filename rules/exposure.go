@@ -72,13 +72,19 @@ func (sp *stepper) convert(p *plan, e *Event) {
 	}
 }
 
+// worth is what a conversion is worth: a number, or absent. What reads the
+// decisions adds it up, so that a text in its place must not get there.
 func (sp *stepper) worth(g *Goal) Value {
 	if g.Value == nil {
 		return Value{}
 	}
 	v := g.Value(&sp.env)
-	if !v.Present() {
+	switch {
+	case !v.Present():
 		sp.out.Missing++
+	case !v.addable():
+		sp.out.Mismatches++
+		return Value{}
 	}
 	return v
 }

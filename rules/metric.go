@@ -27,12 +27,11 @@ func (sp *stepper) takeMetric(m *Metric, t int64) {
 			return
 		}
 	case Sum:
-		f := v.Float()
-		if v.Kind != Int && v.Kind != Float || math.IsNaN(f) || math.IsInf(f, 0) {
+		if !v.addable() {
 			sp.out.Mismatches++
 			return
 		}
-		key = math.Float64bits(f)
+		key = math.Float64bits(v.Float())
 	case Distinct:
 		text, ok := v.Text()
 		if !ok {
@@ -45,6 +44,11 @@ func (sp *stepper) takeMetric(m *Metric, t int64) {
 		return
 	}
 	sp.st.metricFor(m).add(m, t, key, sp.st.newest)
+}
+
+// addable says that the value is a finite number.
+func (v Value) addable() bool {
+	return v.Kind == Int || v.Kind == Float && !math.IsNaN(v.Float()) && !math.IsInf(v.Float(), 0)
 }
 
 // setLatest keeps the value of the newest event; of two of the same time the

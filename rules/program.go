@@ -37,7 +37,8 @@ type Op struct {
 type WaitFor struct {
 	On         []string
 	Where      Cond
-	Within     int64 // ms from the moment at which the instance has come to it
+	Text       string // Where as it is written, for people
+	Within     int64  // ms from the moment at which the instance has come to it
 	Then, Else int
 }
 

@@ -92,6 +92,7 @@ const Control = "control"
 type Unless struct {
 	On    []string
 	Where Cond
+	Text  string // Where as it is written, for people
 }
 
 // DataField is one named value of a send.
@@ -119,6 +120,7 @@ type Rule struct {
 	Restart     bool
 	Unless      []Unless
 	When        Cond
+	WhenText    string // When as it is written, for people
 	Cooldown    int64
 	ExpireAfter int64
 	Priority    int

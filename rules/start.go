@@ -94,7 +94,7 @@ func (sp *stepper) crowded() bool {
 // triggerOf notes the triggering event, without its fields. Its strings still
 // point into the event.
 func (sp *stepper) triggerOf(p *plan, e *Event) Trigger {
-	t := Trigger{ID: e.ID, Time: e.Time, Partition: e.Partition, Offset: e.Offset, typeID: p.typeID}
+	t := Trigger{ID: e.ID, Time: e.Time, Partition: e.Partition, Offset: e.Offset, Trace: e.Trace, typeID: p.typeID}
 	if p.typeID == 0 {
 		t.typ = e.Type
 	}
@@ -121,7 +121,7 @@ func (sp *stepper) keepFresh(e *Event) {
 func (sp *stepper) keep(r *Rule, in *Instance, e *Event) {
 	in.Key = strings.Clone(in.Key)
 	t := &in.Trigger
-	t.ID, t.typ = strings.Clone(t.ID), strings.Clone(t.typ)
+	t.ID, t.typ, t.Trace = strings.Clone(t.ID), strings.Clone(t.typ), strings.Clone(t.Trace)
 	for _, slot := range r.TriggerSlots {
 		if v := e.Field(slot); v.Present() {
 			v.str = strings.Clone(v.str)

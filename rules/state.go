@@ -59,6 +59,7 @@ type Trigger struct {
 	Time      int64
 	Partition int32
 	Offset    int64
+	Trace     string // as the event had it
 	Fields    []TriggerField
 }
 

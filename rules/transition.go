@@ -193,8 +193,8 @@ func (st *State) decidesAt(s *Set, in *Instance) (int64, bool) {
 	if r.Paused {
 		return 0, false
 	}
-	_, due, fires := st.ahead(s, r, in)
-	return due, fires
+	_, due, ok := st.ahead(s, r, in)
+	return due, ok
 }
 
 // runsOut returns when an instance that no event leads on ends without deciding
@@ -204,8 +204,8 @@ func (st *State) runsOut(s *Set, in *Instance) (int64, bool) {
 	if r == nil || in.Pos >= len(r.Program) {
 		return 0, false
 	}
-	_, due, fires := st.ahead(s, r, in)
-	return due, !fires
+	_, due, ok := st.ahead(s, r, in)
+	return due, !ok
 }
 
 // ahead is Rule.ahead outside of a Step.

@@ -44,7 +44,8 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
 	})
-	root.AddCommand(runCommand(), checkCommand(), backtestCommand(), produceCommand(), demoCommand(), versionCommand(), testCommand(), reportCommand(), exportCommand(), planCommand(), funnelCommand())
+	root.AddCommand(runCommand(), checkCommand(), testCommand(), backtestCommand(), explainCommand(), produceCommand(),
+		forwardCommand(), demoCommand(), reportCommand(), exportCommand(), planCommand(), funnelCommand(), schemaCommand(), versionCommand())
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)

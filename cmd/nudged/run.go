@@ -18,8 +18,8 @@ import (
 
 func runCommand() *cobra.Command {
 	var path, cpuProfile string
-	var printConfig, stopAtEnd bool
-	var clock string
+	var printConfig, stopAtEnd, acceptLoss bool
+	var clock, onReset string
 	c := &cobra.Command{
 		Use:   "run --config nudged.yaml",
 		Short: "Run the daemon",
@@ -32,13 +32,18 @@ again when their files change, and on SIGHUP; if they are not valid, those of be
 stay in force.`,
 		Example: `  nudged run --config nudged.yaml
   nudged run --config nudged.yaml --print-config
-  nudged run --config nudged.yaml --clock event --stop-at-end`,
+  nudged run --config nudged.yaml --clock event --stop-at-end
+  nudged run --config nudged.yaml --on-offset-reset rebuild`,
 		Args: arguments(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
 			lookup := func(name string) (string, bool) {
 				switch {
 				case name == "NUDGED_STOP_AT_END" && c.Flags().Changed("stop-at-end"):
 					return fmt.Sprint(stopAtEnd), true
+				case name == "NUDGED_ON_OFFSET_RESET" && onReset != "":
+					return onReset, true
+				case name == "NUDGED_ACCEPT_STATE_LOSS" && c.Flags().Changed("accept-state-loss"):
+					return fmt.Sprint(acceptLoss), true
 				case name == "NUDGED_CLOCK" && clock != "":
 					return clock, true
 				}
@@ -79,6 +84,8 @@ stay in force.`,
 	c.Flags().StringVar(&path, "config", "", "configuration file (default: none, the defaults and the environment hold)")
 	c.Flags().BoolVar(&printConfig, "print-config", false, "print the configuration as it results, secrets hidden, and exit")
 	c.Flags().BoolVar(&stopAtEnd, "stop-at-end", false, "read to the present end of each partition, commit, and exit (with clock: event)")
+	c.Flags().StringVar(&onReset, "on-offset-reset", "", "answer to partitions whose offset was reset, deleted or has expired: keep, rebuild or skip")
+	c.Flags().BoolVar(&acceptLoss, "accept-state-loss", false, "answer to partitions that need what retention has removed: go on without it")
 	c.Flags().StringVar(&clock, "clock", "", "wall or event; overrides the configuration")
 	c.Flags().StringVar(&cpuProfile, "cpuprofile", "", "write a CPU profile to this file, for go tool pprof")
 	return c

@@ -21,6 +21,7 @@ import (
 	"github.com/nudged/nudged/examples"
 	"github.com/nudged/nudged/internal/config"
 	"github.com/nudged/nudged/internal/embedded"
+	"github.com/nudged/nudged/internal/story"
 	"github.com/nudged/nudged/processor"
 	"github.com/nudged/nudged/rules/eventtime"
 	"github.com/nudged/nudged/sinks"
@@ -115,7 +116,10 @@ func (d *Demo) Run(ctx context.Context) error {
 	if err := watched.settle(ctx, counters); err != nil {
 		return err
 	}
-	d.report(watched.all(), events)
+	d.report(watched.all())
+	if err := d.story(ctx, &cfg, clock.now, watched.all(), events); err != nil {
+		return err
+	}
 	if d.Serve {
 		clock.toPresent()
 		fmt.Fprintf(d.Out, "\nKafka listens at %s: produce to topic %q, read %q. Ctrl-C ends.\n",
@@ -290,7 +294,7 @@ func (w *decisionWatch) settle(ctx context.Context, counters *processor.Counters
 }
 
 // report tells what came of it.
-func (d *Demo) report(decisions []sinks.Message, events []shopEvent) {
+func (d *Demo) report(decisions []sinks.Message) {
 	type row struct{ rule, arm, decision string }
 	counts := map[row]int{}
 	for _, m := range decisions {
@@ -312,59 +316,35 @@ func (d *Demo) report(decisions []sinks.Message, events []shopEvent) {
 		t.AppendRow(table.Row{r.rule, cmp.Or(r.arm, "-"), r.decision, counts[r]})
 	}
 	t.Render()
-	d.story(decisions, events)
 }
 
-// storyLine is one thing that happened to a user.
-type storyLine struct{ at, text string }
-
-// story tells one user's way from the first event to a nudge that waited: the
-// shortest there is.
-func (d *Demo) story(decisions []sinks.Message, events []shopEvent) {
-	var best []storyLine
+// story tells of one user to whom a nudge went out that had waited, the one with
+// the fewest events: as nudged explain does, with the events beside.
+func (d *Demo) story(ctx context.Context, cfg *config.Config, now func() int64, decisions []sinks.Message, events []shopEvent) error {
+	count := map[string]int{}
+	for i := range events {
+		count[events[i].user]++
+	}
 	user := ""
 	for _, m := range decisions {
-		if m.Decision != "sent" || m.Rule != "cart_abandoned" {
-			continue
-		}
-		if s := storyOf(m.User, m.Fired, decisions, events); best == nil || len(s) < len(best) {
-			best, user = s, m.User
+		if m.Decision == "sent" && m.Rule == "cart_abandoned" && (user == "" || count[m.User] < count[user]) {
+			user = m.User
 		}
 	}
-	if best == nil {
-		return
+	if user == "" {
+		return nil
 	}
-	fmt.Fprintf(d.Out, "\nThe story of %s, from the first event to the coupon:\n", user)
-	for _, l := range best {
-		fmt.Fprintf(d.Out, "  %-24s  %s\n", l.at, l.text)
+	explain := Explain{Config: *cfg, User: user, Now: now}
+	a, err := explain.Run(ctx)
+	if err != nil {
+		return err
 	}
-}
-
-// storyOf lists what a user did and what was decided, up to a time.
-func storyOf(user, until string, decisions []sinks.Message, events []shopEvent) []storyLine {
-	var lines []storyLine
 	for i := range events {
 		if e := &events[i]; e.user == user {
-			lines = append(lines, storyLine{string(eventtime.AppendRFC3339(nil, e.at)), strings.ReplaceAll(e.kind, "_", " ") + e.about})
+			a.Events = append(a.Events, story.Happened{At: string(eventtime.AppendRFC3339(nil, e.at)), Words: strings.ReplaceAll(e.kind, "_", " ") + e.about})
 		}
 	}
-	for _, m := range decisions {
-		if m.User != user {
-			continue
-		}
-		text := fmt.Sprintf("  -> %s: %s", m.Rule, m.Decision)
-		if m.Decision == "sent" {
-			text += fmt.Sprintf(" %s %q", m.Channel, m.Template)
-		}
-		if m.Arm != "" {
-			text += fmt.Sprintf(" (arm %s)", m.Arm)
-		}
-		if m.Due != m.Trigger.Time {
-			text += fmt.Sprintf(", due %s after the %s of %s", m.Due, strings.ReplaceAll(m.Trigger.Type, "_", " "), m.Trigger.Time)
-		}
-		lines = append(lines, storyLine{m.Fired, text})
-	}
-	lines = slices.DeleteFunc(lines, func(l storyLine) bool { return l.at > until })
-	slices.SortStableFunc(lines, func(a, b storyLine) int { return cmp.Compare(a.at, b.at) })
-	return lines
+	fmt.Fprintf(d.Out, "\nThe story of %s, as nudged explain --user %s tells it:\n\n", user, user)
+	a.Print(d.Out)
+	return nil
 }

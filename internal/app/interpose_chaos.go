@@ -38,8 +38,12 @@ const (
 	beforeTrim       = "before-trim"    // the same, told to the processor
 	afterClaimKafka  = "after-claim-kafka"
 	afterClaimRedis  = "after-claim-redis"
-	beforeWipe       = "before-wipe"
-	afterWipe        = "after-wipe"
+	// After Redis has lost something:
+	beforeWipe        = "before-wipe"
+	afterWipe         = "after-wipe"
+	afterEvidence     = "after-evidence" // some of what was decided has been read
+	beforeReplayWrite = "before-replay-write"
+	afterReplayWrite  = "after-replay-write"
 )
 
 // chaos is what this process has been told.
@@ -132,12 +136,23 @@ func (s *dyingStore) Claim(ctx context.Context, tp processor.TopicPartition, c p
 }
 
 func (s *dyingStore) Write(ctx context.Context, tp processor.TopicPartition, b *processor.Batch) error {
-	chaos.reach(beforeRedisWrite)
+	before, after := beforeRedisWrite, afterRedisWrite
+	if replays(b) {
+		before, after = beforeReplayWrite, afterReplayWrite
+	}
+	chaos.reach(before)
 	err := s.Store.Write(ctx, tp, b)
 	if err == nil {
-		chaos.reach(afterRedisWrite)
+		chaos.reach(after)
 	}
 	return err
+}
+
+// replays says that a batch decides nothing: no part of the history that it leads to
+// was decided under its epoch.
+func replays(b *processor.Batch) bool {
+	h := b.Next.History
+	return len(h) == 0 || h[len(h)-1].Epoch != b.Epoch
 }
 
 func (s *dyingStore) Wipe(ctx context.Context, tp processor.TopicPartition, epoch int64) error {
@@ -160,6 +175,25 @@ func (l *dyingLog) Inspect(ctx context.Context, tps []processor.TopicPartition) 
 	in, err := l.Log.Inspect(ctx, tps)
 	l.claiming.Store(err == nil)
 	return in, err
+}
+
+func (l *dyingLog) Evidence(ctx context.Context, from, until processor.Evidence) (processor.EvidenceReader, error) {
+	r, err := l.Log.Evidence(ctx, from, until)
+	if err != nil {
+		return nil, err
+	}
+	return dyingReader{r}, nil
+}
+
+// dyingReader dies after it has read something.
+type dyingReader struct{ processor.EvidenceReader }
+
+func (r dyingReader) Next(ctx context.Context, send bool) ([]processor.EvidenceRecord, error) {
+	recs, err := r.EvidenceReader.Next(ctx, send)
+	if err == nil {
+		chaos.reach(afterEvidence)
+	}
+	return recs, err
 }
 
 func (l *dyingLog) Publish(ctx context.Context, pubs []*processor.Publication) error {

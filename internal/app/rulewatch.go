@@ -22,8 +22,8 @@ type ruleWatch struct {
 	path   string
 	asked  <-chan struct{} // nil: nobody asks
 	logger *slog.Logger
-	// apply brings new rules into force.
-	apply func(*rules.Set)
+	// apply brings new rules into force, or says why that cannot be.
+	apply func(*rules.Set) error
 }
 
 // run watches until ctx ends. set is what is in force at first. An edit that is
@@ -80,6 +80,9 @@ func (w *ruleWatch) watch() (*fsnotify.Watcher, error) {
 // reload reads the rules and returns what is in force from now on.
 func (w *ruleWatch) reload(old *rules.Set) *rules.Set {
 	set, err := rulefile.Load(w.path)
+	if err == nil && set.Version != old.Version {
+		err = w.apply(set)
+	}
 	switch {
 	case err != nil:
 		w.logger.Error("THE RULES WERE NOT RELOADED: those of before stay in force until the files are mended", "rules", w.path,
@@ -88,7 +91,6 @@ func (w *ruleWatch) reload(old *rules.Set) *rules.Set {
 	case set.Version == old.Version:
 		return old
 	}
-	w.apply(set)
 	w.logger.Info("new rules are in force", "rules", w.path, "from", old.Version, "to", set.Version, "count", len(set.Rules))
 	return set
 }

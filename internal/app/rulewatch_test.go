@@ -15,15 +15,6 @@ import (
 	"github.com/nudged/nudged/rules/rulefile"
 )
 
-const testRules = `
-rules:
-  - name: bought_nothing
-    on: view
-    wait: 1h
-    unless: [{on: buy}]
-    send: {channel: push, class: transactional, template: t, data: {item: trigger.item}}
-`
-
 // lines is a log that tells of each line.
 type lines struct {
 	mu   sync.Mutex
@@ -58,7 +49,10 @@ func TestRulesAreReloaded(t *testing.T) {
 	}
 	log := &lines{each: make(chan string, 100)}
 	asked, applied := make(chan struct{}), make(chan *rules.Set, 10)
-	w := ruleWatch{path: dir, asked: asked, logger: slog.New(slog.NewTextHandler(log, nil)), apply: func(s *rules.Set) { applied <- s }}
+	w := ruleWatch{path: dir, asked: asked, logger: slog.New(slog.NewTextHandler(log, nil)), apply: func(s *rules.Set) error {
+		applied <- s
+		return nil
+	}}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {

@@ -10,12 +10,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"sync"
 	"time"
 
 	"github.com/nudged/nudged/internal/config"
-	"github.com/nudged/nudged/internal/decode"
+	"github.com/nudged/nudged/internal/telemetry"
 	"github.com/nudged/nudged/processor"
 	"github.com/nudged/nudged/processor/kafka"
 	"github.com/nudged/nudged/processor/redis"
@@ -40,13 +41,29 @@ type Daemon struct {
 	// Ready, if not nil, is called once with what the process can tell of
 	// itself.
 	Ready func(*processor.Processor, *processor.Counters)
+
+	telemetry *telemetry.Telemetry
 }
 
 // Run runs until ctx ends, then finishes what is under way. With stop_at_end it
 // returns when every partition is committed up to the end it had at the start.
 func (d *Daemon) Run(ctx context.Context) error {
+	told := *d
+	flush, err := startTelemetry(ctx, &told.telemetry, &told.Logger)
+	if err != nil {
+		return err
+	}
+	defer flush()
+	return told.run(ctx)
+}
+
+func (d *Daemon) run(ctx context.Context) error {
 	c := &d.Config
 	set, err := rulefile.Load(c.Rules)
+	if err != nil {
+		return err
+	}
+	newDecoder, err := decoders(set, c.Input)
 	if err != nil {
 		return err
 	}
@@ -67,6 +84,11 @@ func (d *Daemon) Run(ctx context.Context) error {
 		return err
 	}
 	defer client.Close()
+	hook, err := d.telemetry.RedisHook()
+	if err != nil {
+		return err
+	}
+	client.AddHook(hook)
 	if err := redis.CheckPolicy(ctx, client); err != nil {
 		return err
 	}
@@ -98,10 +120,16 @@ func (d *Daemon) Run(ctx context.Context) error {
 	if now == nil {
 		now = func() int64 { return time.Now().UnixMilli() }
 	}
+	observer, err := d.telemetry.NewObserver(telemetry.ObserverConfig{
+		Group: c.Kafka.Group, Sends: c.Kafka.Topics.Sends, EventClock: c.Clock == "event", Now: now,
+	})
+	if err != nil {
+		return err
+	}
 	settings := processor.Config{
 		Settings: processor.Settings{
 			Group: c.Kafka.Group, Claimer: randomHex(4), Set: set,
-			NewDecoder: d.decoders(set),
+			NewDecoder: newDecoder,
 			Store:      store,
 			Layout: sinkkafka.Layout{
 				Sends: c.Kafka.Topics.Sends, Decisions: c.Kafka.Topics.Decisions, DeadLetters: c.Kafka.Topics.DeadLetters,
@@ -115,9 +143,10 @@ func (d *Daemon) Run(ctx context.Context) error {
 			Decisions:  decisionLevels[c.Decisions],
 			CacheBytes: c.CacheBytes / partitions,
 			BatchUsers: 20_000, BatchBytes: 8 << 20, OutboxLimit: 4,
-			Counters: counters,
+			Counters: counters, Observer: observer, Tracing: d.telemetry.Tracing,
 		},
 		Log: group, Source: source, Sinks: d.sinks(), Logger: d.Logger, Now: now,
+		Answers:        processor.Answers{OnOffsetReset: processor.OffsetReset(c.OnOffsetReset), AcceptStateLoss: c.AcceptStateLoss},
 		StartLatest:    c.Kafka.Start == "latest",
 		CommitInterval: time.Duration(c.CommitInterval),
 		SendGap:        min(20*time.Millisecond, time.Duration(c.CommitInterval)),
@@ -127,18 +156,49 @@ func (d *Daemon) Run(ctx context.Context) error {
 	}
 	interpose(&settings)
 	pr := processor.New(settings)
+	mux, err := d.pages(pr, counters, observer, now, store, &reachable{ask: map[string]func(context.Context) error{
+		"Kafka": source.Ping,
+		"Redis": func(ctx context.Context) error { return client.Ping(ctx).Err() },
+	}})
+	if err != nil {
+		return err
+	}
 	watching, stop := context.WithCancel(ctx)
-	watch := ruleWatch{path: c.Rules, asked: d.Reload, logger: d.Logger, apply: func(s *rules.Set) { pr.SetRules(s, d.decoders(s)) }}
+	watch := ruleWatch{path: c.Rules, asked: d.Reload, logger: d.Logger, apply: func(s *rules.Set) error {
+		newDecoder, err := decoders(s, c.Input)
+		if err == nil {
+			pr.SetRules(s, newDecoder)
+		}
+		return err
+	}}
 	var wg sync.WaitGroup
 	wg.Go(func() { watch.run(watching, set) })
 	defer wg.Wait()
 	defer stop()
-	return d.serve(ctx, pr, counters, source, group, targets)
+	return d.serve(ctx, pr, counters, source, group, targets, mux)
 }
 
-// decoders makes decoders of what the rules read.
-func (d *Daemon) decoders(set *rules.Set) func() processor.Decoder {
-	return func() processor.Decoder { return decode.New(set, d.Config.Input) }
+// pages are what the process answers over HTTP.
+func (d *Daemon) pages(pr *processor.Processor, counters *processor.Counters, observer *telemetry.Observer, now func() int64,
+	store *redis.Store, services *reachable,
+) (*http.ServeMux, error) {
+	c := &d.Config
+	pending := &pendingTimers{count: store.CountTimers, status: pr.Status}
+	err := d.telemetry.Watch(telemetry.Sources{
+		Counters: counters, Status: pr.Status, Now: now, EventClock: c.Clock == "event",
+		Pending: func() map[processor.TopicPartition]int64 { return pending.all(context.Background()) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { ready(w, r, pr.Status(), services.check) })
+	mux.Handle("GET /metrics", d.telemetry.Handler())
+	mux.Handle("GET /{$}", &statusPage{
+		group: c.Kafka.Group, rules: pr.RulesVersion, clock: c.Clock, now: now, wall: c.Clock != "event",
+		status: pr.Status, counters: counters, pending: pending, recent: observer.Recent,
+	})
+	return mux, nil
 }
 
 var decisionLevels = map[string]processor.DecisionLevel{
@@ -151,9 +211,9 @@ const stopTimeout = 8 * time.Second
 
 // serve runs the parts and stops them in order.
 func (d *Daemon) serve(ctx context.Context, pr *processor.Processor, counters *processor.Counters,
-	source *kafka.Source, group *kafka.Group, targets map[processor.TopicPartition]int64,
+	source *kafka.Source, group *kafka.Group, targets map[processor.TopicPartition]int64, mux *http.ServeMux,
 ) error {
-	web, err := d.listen(pr)
+	web, err := listen(d.Config.HTTP.Addr, d.Logger, mux)
 	if err != nil {
 		return err
 	}
@@ -198,7 +258,7 @@ func (d *Daemon) serve(ctx context.Context, pr *processor.Processor, counters *p
 	err = <-ended
 	d.Logger.Info("stopped", "events", counters.Events.Load(), "decisions", counters.Decisions.Load(), "sent", counters.Sent.Load(),
 		"dead_letters", counters.DeadLetters.Load(), "batches", counters.Batches.Load(), "states_written", counters.Written.Load(),
-		"states_loaded", counters.Loaded.Load(), "transactions", counters.Transactions.Load(), "aborted", counters.Aborted.Load())
+		"states_loaded", counters.Loaded.Load(), "replayed", counters.Replayed.Load(), "untold", counters.Untold.Load(), "transactions", counters.Transactions.Load(), "aborted", counters.Aborted.Load())
 	return err
 }
 

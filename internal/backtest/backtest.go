@@ -19,7 +19,6 @@ import (
 	"github.com/nudged/nudged/internal/input"
 	"github.com/nudged/nudged/rules"
 	"github.com/nudged/nudged/rules/rulefile"
-	"github.com/nudged/nudged/rules/sim"
 	"github.com/nudged/nudged/sinks"
 )
 
@@ -107,11 +106,6 @@ func (c *Config) workers(sets []*rules.Set, partitions int, origin sinks.Origin,
 		out[i] = newWorker(c, sets, partitions, origin, m)
 	}
 	return out
-}
-
-// placer finds partitions as Kafka's default partitioner does.
-func placer(partitions int) func(user string) int32 {
-	return sim.New(&rules.Set{}, partitions, false, nil).PartitionOf
 }
 
 func writing(err error) error { return fmt.Errorf("write decisions: %w", err) }

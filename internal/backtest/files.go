@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/nudged/nudged/internal/input"
+	"github.com/nudged/nudged/rules/sim"
 )
 
 // chunkSize is how many records are shared out at a time.
@@ -99,7 +100,6 @@ func (c *Config) runFiles(ctx context.Context, workers []*worker) (bad int, err 
 
 // share cuts the files into chunks.
 func (c *Config) share(ctx context.Context, workers int, give func(*chunk)) error {
-	partitionOf := placer(c.Partitions)
 	fresh := func() *chunk { return &chunk{items: make([][]item, workers), out: make([]workOut, workers)} }
 	k, n, seq := fresh(), 0, 0
 	for rec, err := range input.ReadFiles(c.Files, input.Options{Mapping: c.Mapping, Stdin: c.Stdin, OnRead: c.OnRead}) {
@@ -113,7 +113,7 @@ func (c *Config) share(ctx context.Context, workers int, give func(*chunk)) erro
 		if rec.Err != nil {
 			k.problems = append(k.problems, problem{seq, rec.Err})
 		} else {
-			p := partitionOf(rec.User)
+			p := sim.PartitionOf(rec.User, c.Partitions)
 			w := int(p) % workers
 			k.items[w] = append(k.items[w], item{value: rec.Value, partition: p, offset: -1, seq: seq, where: fmt.Sprintf("%s:%d", rec.File, rec.Line)})
 		}

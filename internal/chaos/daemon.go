@@ -2,7 +2,9 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -113,6 +115,7 @@ func (d *daemon) said() string {
 // until stop is closed. A process that cannot reach its services when it starts ends
 // with an error; any other end is a problem.
 func (d *daemon) keepUp(w *world, stop <-chan struct{}) {
+	wait := time.Second
 	for {
 		select {
 		case <-stop:
@@ -124,11 +127,13 @@ func (d *daemon) keepUp(w *world, stop <-chan struct{}) {
 			said := d.said()
 			if end := d.Ended(); end.ExitCode() == 1 && !strings.Contains(said, `"health checks"`) {
 				w.stage.exits.Add(1)
-				w.stage.say("%s could not start: %s", d.Name, lastLine(said))
+				w.stage.say("%s could not start: %.160s", d.Name, lastLine(said))
+				wait = min(2*wait, 8*time.Second)
 			} else {
 				w.problem("%s has ended on its own (%s); the end of its log:\n%s", d.Name, end, d.Tail(40))
+				wait = time.Second
 			}
-			w.stage.pause(time.Second)
+			w.stage.pause(wait)
 			if err := d.start(); err != nil {
 				w.problem("%v", err)
 			}
@@ -145,6 +150,9 @@ func lastLine(text string) string {
 // grumbles looks through the whole log for what must not be in it, whatever happens.
 func (d *daemon) grumbles() []string {
 	text, err := os.ReadFile(d.Log)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // it never had its turn
+	}
 	if err != nil {
 		return []string{err.Error()}
 	}

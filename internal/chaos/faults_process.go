@@ -8,22 +8,36 @@ import (
 )
 
 // boundaries are the steps of the protocol at which a process can be told to die;
-// internal/app names them. A claim's are reached when a partition changes hands.
+// internal/app names them.
 var boundaries = []struct {
-	step  string
-	claim bool
+	step string
+	when occasion
 }{
-	{"before-redis-write", false},
-	{"after-redis-write", false},
-	{"before-publish", false},
-	{"after-produce", false},
-	{"after-offsets", false},
-	{"end-asked", false},
-	{"after-end", false},
-	{"before-trim", false},
-	{"after-claim-kafka", true},
-	{"after-claim-redis", true},
+	{"before-redis-write", anytime},
+	{"after-redis-write", anytime},
+	{"before-publish", anytime},
+	{"after-produce", anytime},
+	{"after-offsets", anytime},
+	{"end-asked", anytime},
+	{"after-end", anytime},
+	{"before-trim", anytime},
+	{"after-claim-kafka", handOver},
+	{"after-claim-redis", handOver},
+	{"before-wipe", loss},
+	{"after-wipe", loss},
+	{"after-evidence", loss},
+	{"before-replay-write", loss},
+	{"after-replay-write", loss},
 }
+
+// occasion is when a step is reached.
+type occasion int
+
+const (
+	anytime  occasion = iota
+	handOver          // when a partition changes hands
+	loss              // when Redis has lost something
+)
 
 // maxStep is how far a clock is set wrong.
 const maxStep = 5 * time.Second
@@ -87,8 +101,8 @@ func (s *stage) processFaults(w *world) []fault {
 		{"storm", func(_ context.Context, dice *rand.Rand) error { return s.storm(w, dice) }},
 	}
 	for _, b := range boundaries {
-		faults = append(faults, fault{"die:" + b.step, func(_ context.Context, dice *rand.Rand) error {
-			return s.dieAt(w, dice, b.step, b.claim)
+		faults = append(faults, fault{"die:" + b.step, func(ctx context.Context, dice *rand.Rand) error {
+			return s.dieAt(ctx, w, dice, b.step, b.when)
 		}})
 	}
 	return faults
@@ -126,20 +140,28 @@ func (s *stage) storm(w *world, dice *rand.Rand) error {
 
 // dieAt lets a process die at a step of the protocol. If it does not come by it in
 // time, it is killed where it is.
-func (s *stage) dieAt(w *world, dice *rand.Rand, step string, claim bool) error {
+func (s *stage) dieAt(ctx context.Context, w *world, dice *rand.Rand, step string, when occasion) error {
 	i := dice.IntN(len(w.daemons))
 	d := w.daemons[i]
 	d.turn.Lock()
 	defer d.turn.Unlock()
 	passes := 1 + dice.IntN(12)
-	if claim {
+	if when != anytime {
 		// One of several partitions, or one claim of several.
 		passes = 1 + dice.IntN(3)
 	}
 	if err := d.order(fmt.Sprintf("exit_at=%s:%d\n", step, passes)); err != nil {
 		return err
 	}
-	if claim {
+	switch when {
+	case loss:
+		s.redisTurn.Lock()
+		err := s.redis.Empty(ctx)
+		s.redisTurn.Unlock()
+		if err != nil {
+			return err
+		}
+	case handOver:
 		// It claims what another one leaves behind.
 		other := w.daemons[(i+1)%len(w.daemons)]
 		if other != d {

@@ -8,6 +8,9 @@ import (
 	"github.com/nudged/nudged/internal/chaos/services"
 )
 
+// longRun is from when on a run has time for everything.
+const longRun = 5 * time.Minute
+
 // kafkaFaults happen to the brokers and the way to them. With three brokers one is
 // down at a time, except in an outage.
 func (s *stage) kafkaFaults() []fault {
@@ -36,7 +39,10 @@ func (s *stage) kafkaFaults() []fault {
 			}
 			return k.Healed(ctx)
 		}},
-		{"kafka-outage", func(ctx context.Context, dice *rand.Rand) error {
+	}
+	if s.duration >= longRun {
+		// It takes minutes on a busy machine.
+		faults = append(faults, fault{"kafka-outage", func(ctx context.Context, dice *rand.Rand) error {
 			for _, b := range k.Brokers {
 				b.Kill()
 			}
@@ -47,7 +53,7 @@ func (s *stage) kafkaFaults() []fault {
 				}
 			}
 			return k.Healed(ctx)
-		}},
+		}})
 	}
 	if len(k.Brokers) > 1 {
 		faults = append(faults, fault{"kafka-leaders", func(ctx context.Context, _ *rand.Rand) error {
@@ -65,6 +71,8 @@ func (s *stage) redisFaults() []fault {
 	r := s.redis
 	healed := func(do func(ctx context.Context, dice *rand.Rand) error) func(context.Context, *rand.Rand) error {
 		return func(ctx context.Context, dice *rand.Rand) error {
+			s.redisTurn.Lock()
+			defer s.redisTurn.Unlock()
 			if err := do(ctx, dice); err != nil {
 				return err
 			}

@@ -17,6 +17,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/redis/go-redis/v9/logging"
 )
 
 func main() {
@@ -28,6 +30,7 @@ func main() {
 // execute returns the exit code: 0 clean, 1 something was lost, repeated or wrong, 2
 // wrong use, 3 the run could not be carried out.
 func execute(ctx context.Context, args []string, out, errs io.Writer) int {
+	logging.Disable() // of Redis: that it is away is no news here
 	o, err := parse(args, errs)
 	if err != nil {
 		return 2

@@ -29,6 +29,9 @@ type stage struct {
 	began   time.Time
 	exits   atomic.Int64 // of processes that could not start
 
+	// redisTurn is held by whoever does something to the master of Redis.
+	redisTurn sync.Mutex
+
 	mu     sync.Mutex
 	out    io.Writer
 	faults map[string]int

@@ -23,6 +23,11 @@ type Config struct {
 	Clock string `yaml:"clock"`
 	// StopAtEnd reads to the present end of each partition, commits, and exits.
 	StopAtEnd bool `yaml:"stop_at_end"`
+	// OnOffsetReset answers partitions that have stopped because the group's offset
+	// is not where nudged left it: keep, rebuild or skip; empty (default): none.
+	OnOffsetReset string `yaml:"on_offset_reset"`
+	// AcceptStateLoss lets partitions go on that need what retention has removed.
+	AcceptStateLoss bool `yaml:"accept_state_loss"`
 	// CommitInterval is how long progress without outgoing records may stay
 	// uncommitted. Records go out at once. Default 100ms.
 	CommitInterval Duration `yaml:"commit_interval"`
@@ -41,8 +46,10 @@ type Config struct {
 	Input input.Mapping `yaml:"input"`
 	// Sinks take commands: kafka is always there, stdout may be added.
 	Sinks []Sink `yaml:"sinks"`
-	HTTP  HTTP   `yaml:"http"`
-	Log   Log    `yaml:"log"`
+	// Forward is for nudged forward.
+	Forward Forward `yaml:"forward"`
+	HTTP    HTTP    `yaml:"http"`
+	Log     Log     `yaml:"log"`
 }
 
 // Kafka says how to reach Kafka.
@@ -114,6 +121,41 @@ type Sink struct {
 	Stdout *struct{} `yaml:"stdout,omitempty"`
 }
 
+// Forward says where nudged forward posts the commands of the send topic.
+// docs/webhook.md describes the requests.
+type Forward struct {
+	// Group is the consumer group, apart from that of nudged run. Default
+	// nudged-forward.
+	Group string `yaml:"group"`
+	// URL takes the commands of all channels that Channels does not name; empty:
+	// those are passed over.
+	URL      string            `yaml:"url"`
+	Channels map[string]string `yaml:"channels"`
+	// Secrets sign the requests: whsec_ and base64 of 24 to 64 bytes, each.
+	Secrets []string `yaml:"secrets" secret:"true"`
+	// Headers go with each request.
+	Headers map[string]string `yaml:"headers" secret:"true"`
+	// Timeout bounds one request, 100ms to 1m. Default 10s.
+	Timeout Duration `yaml:"timeout"`
+	// RetryFor is how long a command is tried before it is a dead letter. Default
+	// 1h.
+	RetryFor Duration `yaml:"retry_for"`
+	// MaxWait bounds the time between two tries. Default 1m.
+	MaxWait Duration `yaml:"max_wait"`
+	// MaxRetryAfter bounds what a receiver may ask for by Retry-After. Default
+	// 10m.
+	MaxRetryAfter Duration `yaml:"max_retry_after"`
+	// PerHost bounds the requests to one host that are under way, 1 to 10000.
+	// Default 16.
+	PerHost int `yaml:"per_host"`
+	// Window is how many commands of a partition may be under way, 1 to 1000000.
+	// Default 1000.
+	Window int `yaml:"window"`
+	// DeadLetters is the topic for commands that are not taken. Default
+	// forward-dead-letters.
+	DeadLetters string `yaml:"dead_letters"`
+}
+
 // HTTP says where to answer /livez and /readyz; an empty address: nowhere.
 type HTTP struct {
 	Addr Address `yaml:"addr"`
@@ -158,6 +200,10 @@ func Default() Config {
 		},
 		Redis: Redis{Addrs: []Address{"127.0.0.1:6379"}, Mode: "single", UserBuckets: 1024},
 		Rules: "./rules", Clock: "wall", CommitInterval: Duration(100 * time.Millisecond), Decisions: "fires",
+		Forward: Forward{
+			Group: "nudged-forward", Timeout: Duration(10 * time.Second), RetryFor: Duration(time.Hour), MaxWait: Duration(time.Minute),
+			MaxRetryAfter: Duration(10 * time.Minute), PerHost: 16, Window: 1000, DeadLetters: "forward-dead-letters",
+		},
 		MaxAhead: Duration(5 * time.Minute), MaxEventBytes: 256 << 10, CacheBytes: 128 << 20,
 		HTTP: HTTP{Addr: "127.0.0.1:8080"}, Log: Log{Level: "info", Format: "text"},
 	}

@@ -75,6 +75,8 @@ func TestEnvironmentWinsOverFile(t *testing.T) {
 		"NUDGED_KAFKA_SESSION_TIMEOUT": "1m",
 		"NUDGED_STOP_AT_END":           "true",
 		"NUDGED_REDIS_DB":              "3",
+		"NUDGED_ON_OFFSET_RESET":       "keep",
+		"NUDGED_ACCEPT_STATE_LOSS":     "true",
 		"NUDGED_MAX_EVENT_BYTES":       "4096",
 		"NUDGED_SINKS":                 "[{stdout: {}}]",
 	}))
@@ -83,6 +85,9 @@ func TestEnvironmentWinsOverFile(t *testing.T) {
 	}
 	if !slices.Equal(c.Kafka.Brokers, []Address{"a:1", "b:2"}) || c.Kafka.Group != "other" || !slices.Equal(c.Kafka.Topics.Events, []string{"clicks"}) {
 		t.Errorf("kafka %+v", c.Kafka)
+	}
+	if c.OnOffsetReset != "keep" || !c.AcceptStateLoss {
+		t.Errorf("answers %q, %v", c.OnOffsetReset, c.AcceptStateLoss)
 	}
 	if !c.StopAtEnd || c.Redis.DB != 3 || c.MaxEventBytes != 4096 || time.Duration(c.Kafka.SessionTimeout) != time.Minute || len(c.Sinks) != 1 {
 		t.Errorf("%+v", c)
@@ -95,17 +100,19 @@ kafka: {brokers: [nohost], group: "", topics: {events: [a], sends: a, decisions:
 redis: {mode: sentinel, addrs: []}
 clock: lunar
 stop_at_end: true
+on_offset_reset: guess
 decisions: some
 sinks: [{}]
-input: {format: segment}
+input: {format: avro}
+forward: {group: "", timeout: 1h, retry_for: 0s, max_wait: 1ms, per_host: 0, window: 0, dead_letters: a}
 `), env(map[string]string{"NUDGED_REDIS_DB": "three", "NUDGED_COMMIT_INTERVAL": "5 parsecs"}))
 	if err == nil {
 		t.Fatal("no error")
 	}
 	for _, want := range []string{
 		"kafka.brokers[0]", "kafka.group", `"a" is used twice`, `"b c" is not a name`, "transaction_timeout: 10s must be below",
-		"redis.addrs: is empty", "redis.master", `clock: "lunar"`, "stop_at_end: needs clock: event", `decisions: "some"`,
-		"sinks[0]", "segment", "NUDGED_REDIS_DB", "NUDGED_COMMIT_INTERVAL",
+		"redis.addrs: is empty", "redis.master", `clock: "lunar"`, "stop_at_end: needs clock: event", `decisions: "some"`, `on_offset_reset: "guess"`,
+		"sinks[0]", `"avro"`, "forward.group", "forward.timeout: 1h0m0s", "forward.max_wait", "forward.per_host", "forward.window", "commands would go round", "NUDGED_REDIS_DB", "NUDGED_COMMIT_INTERVAL",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the error does not mention %q:\n%v", want, err)
@@ -124,22 +131,41 @@ func TestPrintHidesSecrets(t *testing.T) {
 	c := Default()
 	c.Kafka.SASL = SASL{Mechanism: "PLAIN", Username: "u", Password: "hunter2"}
 	c.Redis.Password, c.Redis.SentinelPassword = "hunter2", "hunter2"
+	c.Forward.Secrets, c.Forward.Headers = []string{"hunter2", "hunter2"}, map[string]string{"Authorization": "hunter2"}
+	c.Input.Registry.Password = "hunter2"
 	text, err := Print(c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if strings.Contains(text, "hunter2") || strings.Count(text, "(hidden)") != 3 {
+	if strings.Contains(text, "hunter2") || strings.Count(text, "(hidden)") != 7 {
 		t.Errorf("printed:\n%s", text)
 	}
-	if c.Redis.Password != "hunter2" {
+	if c.Redis.Password != "hunter2" || c.Forward.Secrets[1] != "hunter2" || c.Forward.Headers["Authorization"] != "hunter2" {
 		t.Error("printing has changed the configuration")
 	}
 	// What is printed can be read again.
+	c.Input.Registry.Password = ""
+	if text, err = Print(c); err != nil {
+		t.Fatal(err)
+	}
 	back, err := Load(file(t, text), noEnv)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
 	if back.Kafka.Group != c.Kafka.Group || back.CommitInterval != c.CommitInterval || !slices.Equal(back.Redis.Addrs, c.Redis.Addrs) {
 		t.Errorf("read back %+v", back)
+	}
+}
+
+func TestForwardReady(t *testing.T) {
+	c := Default()
+	if err := c.ForwardReady(); err == nil || !strings.Contains(err.Error(), "forward.url") || !strings.Contains(err.Error(), "forward.secrets") {
+		t.Errorf("error %v", err)
+	}
+	c, err := Load("", env(map[string]string{
+		"NUDGED_FORWARD_CHANNELS": "{push: 'http://127.0.0.1:1/push'}", "NUDGED_FORWARD_SECRETS": "whsec_a,whsec_b", "NUDGED_FORWARD_RETRY_FOR": "2d",
+	}))
+	if err != nil || c.ForwardReady() != nil || c.Forward.Channels["push"] != "http://127.0.0.1:1/push" || len(c.Forward.Secrets) != 2 || time.Duration(c.Forward.RetryFor) != 48*time.Hour {
+		t.Errorf("%v, %v: %+v", err, c.ForwardReady(), c.Forward)
 	}
 }

@@ -120,6 +120,8 @@ func set(v reflect.Value, text string) error {
 	return nil
 }
 
+const hidden = "(hidden)"
+
 // Print writes the configuration as YAML, secrets hidden.
 func Print(c Config) (string, error) {
 	hide(reflect.ValueOf(&c).Elem())
@@ -133,10 +135,32 @@ func hide(v reflect.Value) {
 	}
 	for i := range v.NumField() {
 		f := v.Field(i)
-		if v.Type().Field(i).Tag.Get("secret") == "true" && f.String() != "" {
-			f.SetString("(hidden)")
+		if v.Type().Field(i).Tag.Get("secret") == "true" {
+			hideSecret(f)
 			continue
 		}
 		hide(f)
+	}
+}
+
+// hideSecret hides a text, or each of several. What the caller holds stays.
+func hideSecret(v reflect.Value) {
+	switch x := v.Interface().(type) {
+	case string:
+		if x != "" {
+			v.SetString(hidden)
+		}
+	case []string:
+		shown := make([]string, len(x))
+		for i := range x {
+			shown[i] = hidden
+		}
+		v.Set(reflect.ValueOf(shown))
+	case map[string]string:
+		shown := make(map[string]string, len(x))
+		for name := range x {
+			shown[name] = hidden
+		}
+		v.Set(reflect.ValueOf(shown))
 	}
 }

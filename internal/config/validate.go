@@ -27,12 +27,14 @@ func (c *Config) Validate() error {
 	v.check(c.MaxEventBytes >= 1024 && c.MaxEventBytes <= 16<<20, "max_event_bytes: %d is outside 1024 to 16777216", c.MaxEventBytes)
 	v.check(c.CacheBytes >= 1<<20, "cache_bytes: %d is below 1048576", c.CacheBytes)
 	v.check(!c.StopAtEnd || c.Clock == "event", "stop_at_end: needs clock: event")
+	v.oneOf("on_offset_reset", c.OnOffsetReset, "", "keep", "rebuild", "skip")
 	for i, s := range c.Sinks {
 		v.check((s.Kafka != nil) != (s.Stdout != nil), "sinks[%d]: name exactly one of kafka, stdout, for example - kafka: {}", i)
 	}
 	if err := c.Input.Validate(); err != nil {
 		v.errs = append(v.errs, fmt.Errorf("input: %w", err))
 	}
+	v.forward(&c.Forward, &c.Kafka)
 	if c.HTTP.Addr != "" {
 		v.address("http.addr", c.HTTP.Addr)
 	}
@@ -99,6 +101,28 @@ func (v *validation) redis(r *Redis) {
 	v.check(r.Mode != "cluster" || r.DB == 0, "redis.db: a cluster has only 0")
 	v.check(r.UserBuckets >= 1 && r.UserBuckets <= 1<<20, "redis.user_buckets: %d is outside 1 to 1048576", r.UserBuckets)
 	v.tls("redis.tls", &r.TLS)
+}
+
+// forward checks what there is; whether it is enough, ForwardReady says.
+func (v *validation) forward(f *Forward, k *Kafka) {
+	v.notEmpty("forward.group", f.Group, "the name of a consumer group")
+	v.check(f.Group != k.Group, "forward.group: is kafka.group as well: choose another, it reads another topic")
+	v.check(f.Timeout >= Duration(100*time.Millisecond) && f.Timeout <= Duration(time.Minute), "forward.timeout: %s is outside 100ms to 1m", time.Duration(f.Timeout))
+	v.check(f.RetryFor >= 0, "forward.retry_for: must not be negative")
+	v.check(f.MaxWait >= Duration(time.Second), "forward.max_wait: %s is below 1s", time.Duration(f.MaxWait))
+	v.check(f.MaxRetryAfter >= 0, "forward.max_retry_after: must not be negative")
+	v.check(f.PerHost >= 1 && f.PerHost <= 10_000, "forward.per_host: %d is outside 1 to 10000", f.PerHost)
+	v.check(f.Window >= 1 && f.Window <= 1_000_000, "forward.window: %d is outside 1 to 1000000", f.Window)
+	v.check(topicName.MatchString(f.DeadLetters), "forward.dead_letters: %q is not a name that Kafka takes", f.DeadLetters)
+	v.check(f.DeadLetters != k.Topics.Sends, "forward.dead_letters: is the topic of sends: commands would go round")
+}
+
+// ForwardReady says what nudged forward lacks.
+func (c *Config) ForwardReady() error {
+	v := validation{}
+	v.check(c.Forward.URL != "" || len(c.Forward.Channels) > 0, "forward.url: is empty, and forward.channels names none: say where the commands go")
+	v.check(len(c.Forward.Secrets) > 0, "forward.secrets: is empty: requests are signed; make one: echo whsec_$(openssl rand -base64 32)")
+	return errors.Join(v.errs...)
 }
 
 func (v *validation) tls(key string, t *TLS) {

@@ -40,7 +40,7 @@ type Options struct {
 
 // ReadFiles yields the events of the files, in the order given. Files are JSONL
 // (.jsonl, .ndjson, .json) or CSV (.csv), by their names without .gz, unless the
-// mapping says csv; what is compressed is seen by its first bytes. docs/input.md
+// mapping's format tells; what is compressed is seen by its first bytes. docs/input.md
 // describes both.
 //
 // A record that is not an event comes with Record.Err, and reading goes on. The
@@ -104,7 +104,7 @@ func readFile(path string, opts Options, most int, yield func(Record, error) boo
 			return fail(fmt.Errorf("%s:%w", name, err))
 		}
 	} else {
-		from = newJSONLEvents(w, opts.Mapping.plan())
+		from = newJSONLEvents(w, opts.Mapping)
 	}
 	for {
 		rec, err := from.next()
@@ -126,8 +126,13 @@ func readFile(path string, opts Options, most int, yield func(Record, error) boo
 
 // isCSV tells the format of a file.
 func isCSV(path, format string) (bool, error) {
-	if format == FormatCSV {
+	switch format {
+	case FormatCSV:
 		return true, nil
+	case FormatSegment, FormatCloudEvents, FormatGA4:
+		return false, nil
+	case FormatRegistry:
+		return false, fmt.Errorf("%s: format %s is for records in Kafka: name the format of the file", path, FormatRegistry)
 	}
 	if path == Stdin {
 		return false, nil

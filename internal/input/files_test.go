@@ -195,7 +195,8 @@ func TestReadFilesStops(t *testing.T) {
 	}{
 		"missing file":      {[]string{fine, missing, fine}, Options{}, 3, missing},
 		"a folder":          {[]string{fine, inner}, Options{}, 3, inner},
-		"wrong mapping":     {[]string{fine}, Options{Mapping: Mapping{Format: "ga4"}}, 0, "input mapping: format: ga4 is not built yet"},
+		"wrong mapping":     {[]string{fine}, Options{Mapping: Mapping{Format: "avro"}}, 0, `input mapping: format: there is no format "avro"`},
+		"registry":          {[]string{fine}, Options{Mapping: Mapping{Format: "registry", Registry: Registry{URLs: []string{"http://r"}}}}, 0, "format registry is for records in Kafka"},
 		"no stdin":          {[]string{fine, "-"}, Options{}, 3, "there is no standard input"},
 		"stdin twice":       {[]string{"-", "-"}, Options{Stdin: strings.NewReader(jsonlText)}, 1, `"-" is given twice`},
 		"stdin breaks":      {[]string{"-", fine}, Options{Stdin: io.MultiReader(strings.NewReader(jsonlText), iotest.ErrReader(broken))}, 1, "stdin:2: the pipe broke"},

@@ -95,3 +95,12 @@ func readText(t *testing.T, name, text string, m Mapping, most int) (lines []str
 	}
 	return readAll(t, path, m, most)
 }
+
+func readFileText(t testing.TB, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}

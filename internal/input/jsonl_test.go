@@ -16,7 +16,7 @@ import (
 
 // eventsOf reads a JSONL text.
 func eventsOf(src io.Reader, m Mapping, most int) (recs []Record, err error) {
-	j := newJSONLEvents(newWindow(src, most), m.plan())
+	j := newJSONLEvents(newWindow(src, most), m)
 	for {
 		rec, err := j.next()
 		if errors.Is(err, io.EOF) {

@@ -19,6 +19,8 @@ type jsonlEvents struct {
 	row   int64 // lines that are not blank so far, broken ones included
 	event event
 
+	unwrapper *Unwrapper // of a format that wraps its events, else nil
+
 	// Of the line at hand; the slices point into it.
 	user, time, typ, id slot
 	rest                []byte // the other fields as ,"key":value, if keepRest
@@ -37,9 +39,12 @@ type slot struct {
 	own  []byte // backs text where the raw value held escapes
 }
 
-func newJSONLEvents(w *window, p plan) *jsonlEvents {
-	j := &jsonlEvents{w: w, plan: p}
+func newJSONLEvents(w *window, m Mapping) *jsonlEvents {
+	j := &jsonlEvents{w: w, plan: m.plan()}
 	j.onField = j.field
+	if m.Wraps() {
+		j.unwrapper = NewUnwrapper(m, nil)
+	}
 	return j
 }
 
@@ -79,6 +84,9 @@ func (j *jsonlEvents) convert(line []byte, rec *Record) error {
 	if !utf8.Valid(line) {
 		return errNotUTF8
 	}
+	if j.unwrapper != nil {
+		return j.unwrap(line, rec)
+	}
 	// A canonical file is mostly passed through, so its other fields are only
 	// kept when it turns out that the line has to be rewritten.
 	if err := j.read(line, !j.plan.canonical); err != nil {
@@ -108,6 +116,24 @@ func (j *jsonlEvents) convert(line []byte, rec *Record) error {
 	e.w.Buf = append(e.w.Buf, j.rest...)
 	e.w.Buf = append(e.w.Buf, '}')
 	rec.Value = bytes.Clone(e.w.Buf)
+	return nil
+}
+
+// unwrap converts a line of a format that wraps its events.
+func (j *jsonlEvents) unwrap(line []byte, rec *Record) error {
+	h, err := j.unwrapper.unwrap(line, nil, "")
+	if err != nil {
+		return err
+	}
+	e := &j.event
+	if len(h.id) == 0 {
+		e.contentOf(j.row)
+		e.content = append(e.content, line...)
+	}
+	e.head(h.id, h.typ, h.user, h.unixMilli)
+	e.w.Buf = append(e.w.Buf, j.unwrapper.rest...)
+	e.w.Buf = append(e.w.Buf, '}')
+	rec.Value, rec.User, rec.Time = bytes.Clone(e.w.Buf), string(h.user), h.unixMilli
 	return nil
 }
 

@@ -18,7 +18,7 @@ import (
 const inputKey = "input"
 
 // mappingKeys are the keys of a Mapping in YAML.
-var mappingKeys = []string{"format", "fields", "time_format", "types"}
+var mappingKeys = []string{"format", "fields", "time_format", "types", "registry"}
 
 // LoadMapping reads a mapping from a YAML file, which holds either the mapping
 // itself or, like a nudged.yaml, the mapping under the key input (its other
@@ -103,7 +103,7 @@ func positioned(name string, data []byte, err error) error {
 	message := y.GetMessage()
 	var unknown *yaml.UnknownFieldError
 	if errors.As(err, &unknown) {
-		message = fmt.Sprintf("unknown key %q: the keys are %s; those of fields are user, time, type, id",
+		message = fmt.Sprintf("unknown key %q: the keys are %s; those of fields are user, time, type, id; those of registry are urls, username, password, ca_file",
 			y.GetToken().Value, strings.Join(mappingKeys, ", "))
 	}
 	return at(name, data, y.GetToken(), message)

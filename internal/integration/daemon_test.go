@@ -91,6 +91,7 @@ type partitionState struct {
 	Partition string
 	Ready     bool
 	Stopped   string
+	Trouble   string
 	Offset    int64
 }
 

@@ -83,7 +83,7 @@ func TestResetOffsetStopsThePartition(t *testing.T) {
 	at, _ := w.committedOffset(0)
 	w.commit(at-1, "")
 	stopped := fmt.Sprintf("partition %s/0 of group %q is stopped", w.events, w.group)
-	w.requireStopped(stopped, fmt.Sprintf("committed offset %d was not written by nudged", at-1), "Use another group name")
+	w.requireStopped(stopped, fmt.Sprintf("committed offset %d was not written by nudged", at-1), "--on-offset-reset", "use another group name")
 
 	d := start(t, "--config", w.config("testdata/rules.yaml", "event"))
 	eventually(t, "one partition is stopped, the other ready", func() bool {
@@ -137,15 +137,6 @@ func TestMovedOffsetStopsThePartition(t *testing.T) {
 	// The way out that it names is one.
 	w.commit(at, metadata)
 	w.small().requireExit(0)
-}
-
-func TestEmptiedRedisStopsThePartitions(t *testing.T) {
-	t.Parallel()
-	w := processed(t)
-	w.emptyRedis()
-	at, _ := w.committedOffset(0)
-	w.requireStopped(fmt.Sprintf("partition %s/0 of group %q is stopped", w.events, w.group),
-		"Redis holds nothing of it", fmt.Sprintf("at offset %d: Redis was emptied", at), "start over under a new group")
 }
 
 func TestRenamedGroupStopsThePartitions(t *testing.T) {

@@ -4,11 +4,10 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/go-faster/jx"
 
+	"github.com/nudged/nudged/internal/story"
 	"github.com/nudged/nudged/rules/eventtime"
 	"github.com/nudged/nudged/rules/rulefile"
 )
@@ -234,11 +233,6 @@ func parseMoment(text string, start int64) (int64, bool) {
 	return 0, false
 }
 
-var offsetUnits = []struct {
-	name string
-	ms   int64
-}{{"d", 86_400_000}, {"h", 3_600_000}, {"m", 60_000}, {"s", 1000}, {"ms", 1}}
-
 // formatMoment writes a time as an offset from the start, as it is read; one
 // before the start in RFC 3339.
 func formatMoment(ms, start int64) string {
@@ -246,18 +240,7 @@ func formatMoment(ms, start int64) string {
 	if left < 0 {
 		return string(eventtime.AppendRFC3339(nil, ms))
 	}
-	if left == 0 {
-		return "0s"
-	}
-	var b strings.Builder
-	for _, u := range offsetUnits {
-		if n := left / u.ms; n > 0 {
-			b.WriteString(strconv.FormatInt(n, 10))
-			b.WriteString(u.name)
-			left -= n * u.ms
-		}
-	}
-	return b.String()
+	return story.Span(left)
 }
 
 func appendString(dst []byte, s string) []byte {

@@ -65,8 +65,8 @@ func (f *File) play(t *Test) (*world, error) {
 	var line []byte
 	var failed error
 	w.sim = sim.New(set, 1, false, func(_ int32, d *rules.Decision) {
-		if d.Verbose {
-			return
+		if d.Verbose || d.Outcome == rules.Armed {
+			return // a start is nothing decided
 		}
 		h := happened{at: d.At, due: d.Due, expires: d.Expires, order: len(w.happened)}
 		line = sinks.AppendDecision(line[:0], d, sinks.Origin{RulesVersion: set.Version})

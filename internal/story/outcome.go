@@ -24,21 +24,21 @@ func Why(m *sinks.Message) string {
 		return "not sent: in the holdout, which gets no nudge at all"
 	case rules.Excluded:
 		if m.Experiment == "" {
-			return "not sent: outside of the experiment"
+			return "not sent: outside of the experiment" + given(m)
 		}
-		return "not sent: outside of the experiment " + m.Experiment
+		return "not sent: outside of the experiment " + m.Experiment + given(m)
 	case rules.Condition:
 		return "not sent: the condition (when) did not hold" + given(m)
 	case rules.Cooldown:
-		return "not sent: the cooldown since the last send of this rule was not over"
+		return "not sent: the cooldown since the last send of this rule was not over" + given(m)
 	case rules.NoConsent:
-		return "not sent: no consent to messages of class " + m.Class
+		return "not sent: no consent to messages of class " + m.Class + given(m)
 	case rules.Quiet:
-		return "not sent: quiet hours of the class " + m.Class
+		return "not sent: quiet hours of the class " + m.Class + given(m)
 	case rules.Deferred:
-		return "put off: quiet hours of the class " + m.Class + "; asked again when they end"
+		return "put off: quiet hours of the class " + m.Class + "; asked again when they end" + given(m)
 	case rules.Capped:
-		return "not sent: the cap on messages was reached"
+		return "not sent: the cap on messages was reached" + given(m)
 	case rules.Expired:
 		if m.Expires == "" {
 			return "not sent: too late after it was due"
@@ -85,7 +85,7 @@ func arm(m *sinks.Message) string {
 	return fmt.Sprintf(" (arm %s of %s)", m.Arm, m.Experiment)
 }
 
-// given lists what a condition rested on.
+// given lists what an outcome rests on.
 func given(m *sinks.Message) string {
 	if len(m.Because) == 0 {
 		return ""

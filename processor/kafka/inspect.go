@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/nudged/nudged/processor"
 )
@@ -103,71 +101,6 @@ func fetchStable(ctx context.Context, adm *kadm.Client, group string, tps []proc
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
-}
-
-// HasEvidence implements processor.Log.
-func (g *Group) HasEvidence(ctx context.Context, tp processor.TopicPartition) (bool, error) {
-	for topic, p := range map[string]int32{
-		g.cfg.Sends:     tp.Partition % g.topology.counts[g.cfg.Sends],
-		g.cfg.Decisions: tp.Partition % g.topology.counts[g.cfg.Decisions],
-	} {
-		found, err := g.searchEvidence(ctx, topic, p, tp)
-		if found || err != nil {
-			return found, err
-		}
-	}
-	return false, nil
-}
-
-// searchEvidence reads a partition until a record names the input.
-func (g *Group) searchEvidence(ctx context.Context, topic string, partition int32, input processor.TopicPartition) (bool, error) {
-	adm := kadm.NewClient(g.cl())
-	starts, err := adm.ListStartOffsets(ctx, topic)
-	if err != nil {
-		return false, fmt.Errorf("list start offsets: %w", err)
-	}
-	ends, err := adm.ListEndOffsets(ctx, topic)
-	if err != nil {
-		return false, fmt.Errorf("list end offsets: %w", err)
-	}
-	start, err := listed(starts, topic, partition)
-	if err != nil {
-		return false, err
-	}
-	end, err := listed(ends, topic, partition)
-	if err != nil {
-		return false, err
-	}
-	if start >= end {
-		return false, nil
-	}
-	opts := append(g.cfg.common("evidence"), kgo.KeepControlRecords(),
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {partition: kgo.NewOffset().At(start)}}))
-	cl, err := kgo.NewClient(opts...)
-	if err != nil {
-		return false, fmt.Errorf("kafka client: %w", err)
-	}
-	defer cl.Close()
-	want := ";t=" + input.String() + ";"
-	for at := start; at < end; {
-		fetches := cl.PollFetches(ctx)
-		if err := fetches.Err0(); err != nil {
-			return false, fmt.Errorf("read %s/%d: %w", topic, partition, err)
-		}
-		for _, e := range fetches.Errors() {
-			return false, fmt.Errorf("read %s/%d: %w", topic, partition, e.Err)
-		}
-		for it := fetches.RecordIter(); !it.Done(); {
-			r := it.Next()
-			at = r.Offset + 1
-			for _, h := range r.Headers {
-				if h.Key == processor.MarkHeader && strings.Contains(string(h.Value), want) {
-					return true, nil
-				}
-			}
-		}
-	}
-	return false, nil
 }
 
 // CommittedAll returns the committed offset of every partition of the input

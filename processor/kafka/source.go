@@ -192,6 +192,9 @@ func (s *Source) consumer() *kgo.Client {
 	return s.client
 }
 
+// Ping says whether Kafka answers.
+func (s *Source) Ping(ctx context.Context) error { return s.adm.Ping(ctx) }
+
 // Ends implements processor.Source.
 func (s *Source) Ends(ctx context.Context, tps []processor.TopicPartition) (map[processor.TopicPartition]int64, error) {
 	topics := map[string]bool{}

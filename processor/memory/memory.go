@@ -44,6 +44,9 @@ func (s *Store) Peek(_ context.Context, tp processor.TopicPartition) (*processor
 		return nil, nil
 	}
 	h := p.copyHeader()
+	if len(p.outbox) > 0 {
+		h.Oldest = p.outbox[0].Seq
+	}
 	return &h, nil
 }
 
@@ -67,12 +70,15 @@ func (s *Store) Claim(_ context.Context, tp processor.TopicPartition, c processo
 	}
 	own := p.header.Epoch == c.Epoch && p.claimer == c.Claimer
 	switch {
-	case p.header.ID != c.ID:
+	case p.header.ID != c.ID && (c.Takeover == nil || p.header.ID != c.Takeover.ID):
 		return nil, refusal(op, tp, processor.ErrIdentity, "stored is %q, expected %q", p.header.ID, c.ID)
 	case !own && p.header.Epoch >= c.Epoch:
 		return nil, refusal(op, tp, processor.ErrFenced, "the header holds epoch %d of process %q, the call has %d of %q", p.header.Epoch, p.claimer, c.Epoch, c.Claimer)
 	case !own:
 		p.header.Epoch, p.header.Version, p.claimer = c.Epoch, 0, c.Claimer
+		if c.Takeover != nil {
+			p.header.ID, p.header.Offset = c.ID, c.Takeover.Offset
+		}
 	}
 	maps.Copy(p.names, c.Names)
 	return &processor.Claimed{

@@ -12,8 +12,13 @@ import (
 func (s *Store) Claim(ctx context.Context, tp processor.TopicPartition, c processor.Claim) (*processor.Claimed, error) {
 	const op = "claim"
 	p := newPartition(s.group, tp)
-	args := make([]any, scriptHead, scriptHead+9+2*len(c.Names))
+	args := make([]any, scriptHead, scriptHead+11+2*len(c.Names))
 	args = append(args, p.header, p.outbox, p.timers, p.names, c.ID, c.Epoch, c.Claimer, c.Base, s.buckets)
+	if t := c.Takeover; t != nil {
+		args = append(args, t.ID, t.Offset)
+	} else {
+		args = append(args, "", 0)
+	}
 	for id, name := range c.Names {
 		args = append(args, id, name)
 	}

@@ -2,6 +2,7 @@
 --
 -- KEYS  1 header, 2 outbox, 3 set of timer buckets, 4 names
 -- ARGV  1 id, 2 epoch, 3 claimer, 4 base, 5 number of user buckets of a header that has to be made;
+--       6 identity that is taken over, empty if none is; 7 the offset it then gets;
 --       then the names of rules: id, name, id, name, ...
 -- Returns {'identity', stored id}
 --      or {'fenced', stored epoch, stored claimer}
@@ -20,7 +21,7 @@ end
 
 local found = redis.call('HMGET', header, 'id', 'e', 'w')
 local exists = redis.call('EXISTS', header) == 1
-if exists and found[1] ~= id then
+if exists and found[1] ~= id and (ARGV[6] == '' or found[1] ~= ARGV[6]) then
   return {'identity', found[1] or ''}
 end
 local own = exists and found[2] == epoch and found[3] == claimer
@@ -38,9 +39,12 @@ if not exists then
     'o', ARGV[4], 'c', '0', 'b', ARGV[4], 'x', '0,0,0,0', 'u', ARGV[5], 'wipe', '1')
 elseif not own then
   redis.call('HSET', header, 'e', epoch, 'v', '0', 'w', claimer)
+  if ARGV[6] ~= '' then
+    redis.call('HSET', header, 'id', id, 'o', ARGV[7])
+  end
 end
 -- unpack fails near 8,000 values.
-for first = 6, #ARGV, 2000 do
+for first = 8, #ARGV, 2000 do
   redis.call('HSET', names, unpack(ARGV, first, math.min(first + 1999, #ARGV)))
 end
 return {'ok', redis.call('HGETALL', header), entries, known, buckets}

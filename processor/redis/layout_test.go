@@ -41,6 +41,7 @@ func testLayout(t *testing.T, s *store, large int) {
 		t.Fatal(err)
 	}
 	version := s.version(t)
+	requireTimers(t, s, 0)
 	far := processor.Bucket{Start: 3 * processor.FarBucket, Width: processor.FarBucket} // minute 720
 	near := processor.Bucket{Start: 721 * processor.MinuteBucket, Width: processor.MinuteBucket}
 	err := s.Write(t.Context(), tp, &processor.Batch{
@@ -60,6 +61,7 @@ func testLayout(t *testing.T, s *store, large int) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	requireTimers(t, s, 3)
 	users := [2]map[string]string{{}, {}}
 	for u, state := range map[string]string{"ann": "A", "bob": "\x00\x01", "": ""} {
 		users[xxhash.Sum64String(u)%2][u] = state
@@ -149,4 +151,11 @@ func TestConcurrentOwners(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+func requireTimers(t *testing.T, s *store, want int64) {
+	t.Helper()
+	if n, err := s.CountTimers(t.Context(), tp); err != nil || n != want {
+		t.Errorf("%d timers, %v; want %d", n, err, want)
+	}
 }

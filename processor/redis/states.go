@@ -95,3 +95,23 @@ type bucketRead struct {
 	cmd   *goredis.SliceCmd
 	users []int32
 }
+
+// Names returns the names kept beside the states, by their ids; none where the
+// partition has no header.
+func (s *Store) Names(ctx context.Context, tp processor.TopicPartition) (map[uint32]string, error) {
+	const op = "reading names"
+	p := newPartition(s.group, tp)
+	fields, err := s.client.HGetAll(ctx, p.names).Result()
+	if err != nil {
+		return nil, s.failure(op, p, err)
+	}
+	list := make([]string, 0, 2*len(fields))
+	for id, name := range fields {
+		list = append(list, id, name)
+	}
+	names, err := parseNames(list)
+	if err != nil {
+		return nil, s.failure(op, p, err)
+	}
+	return names, nil
+}

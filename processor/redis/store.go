@@ -90,6 +90,15 @@ func (s *Store) Peek(ctx context.Context, tp processor.TopicPartition) (*process
 	if h == nil {
 		return nil, nil
 	}
+	oldest, err := s.client.LRange(ctx, p.outbox, 0, 0).Result()
+	if err == nil && len(oldest) > 0 {
+		if h.Oldest, err = strconv.ParseInt(oldest[0], 10, 64); err != nil {
+			err = &damage{fmt.Errorf("outbox: %w", err)}
+		}
+	}
+	if err != nil {
+		return nil, s.failure("reading the outbox", p, err)
+	}
 	return &h.Header, nil
 }
 

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"fmt"
 
+	goredis "github.com/redis/go-redis/v9"
+
 	"github.com/nudged/nudged/processor"
 )
 
@@ -44,4 +46,33 @@ func (s *Store) Timers(ctx context.Context, tp processor.TopicPartition, b proce
 		}
 	}
 	return out, nil
+}
+
+// CountTimers returns how many entries the timer index of the partition holds. It
+// reads lengths only, and need not be of one moment.
+func (s *Store) CountTimers(ctx context.Context, tp processor.TopicPartition) (int64, error) {
+	const op = "counting timers"
+	p := newPartition(s.group, tp)
+	numbers, err := s.client.SMembers(ctx, p.timers).Result()
+	if err != nil {
+		return 0, s.failure(op, p, err)
+	}
+	if len(numbers) == 0 {
+		return 0, nil
+	}
+	lengths := make([]*goredis.IntCmd, len(numbers))
+	_, err = s.client.Pipelined(ctx, func(pipe goredis.Pipeliner) error {
+		for i, n := range numbers {
+			lengths[i] = pipe.LLen(ctx, p.prefix+"t:"+n)
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, s.failure(op, p, err)
+	}
+	total := int64(0)
+	for _, l := range lengths {
+		total += l.Val()
+	}
+	return total, nil
 }

@@ -22,6 +22,8 @@ var claimTests = map[string]func(*testing.T, processor.Store){
 	"ClaimsAtTheSameTime":            testClaimRace,
 	"PartitionsKnowNothingOfAnother": testPartitionsApart,
 	"NothingStored":                  testNothingStored,
+	"ClaimTakesOver":                 testClaimTakesOver,
+	"PeekTellsOfTheOutbox":           testPeekOldest,
 }
 
 func testNothingStored(t *testing.T, s processor.Store) {
@@ -155,6 +157,65 @@ func testClaimRefused(t *testing.T, s processor.Store) {
 		})
 	}
 	full(o)
+}
+
+// What is stored under one identity goes over to another, and to another offset,
+// with all that it holds; and to no other identity than the one named.
+func testClaimTakesOver(t *testing.T, s processor.Store) {
+	o, _ := claim(t, s, epoch, mine)
+	full(o)
+	before := o.look()
+	const anew = "cluster group topic-anew 12"
+	for _, c := range []processor.Claim{
+		{ID: anew, Epoch: epoch + 1, Claimer: another},
+		{ID: anew, Epoch: epoch + 1, Claimer: another, Takeover: &processor.Takeover{ID: "a third", Offset: 7}},
+	} {
+		unchanged(t, s, func() {
+			if _, err := s.Claim(t.Context(), input, c); !errors.Is(err, processor.ErrIdentity) {
+				t.Errorf("Claim with %+v = %v, want ErrIdentity", c.Takeover, err)
+			}
+		})
+	}
+	c := processor.Claim{ID: anew, Epoch: epoch + 1, Claimer: another, Takeover: &processor.Takeover{ID: id, Offset: 7}}
+	for range 2 { // the repeated call finds its own
+		got, err := s.Claim(t.Context(), input, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := *before.Claimed
+		want.Header.ID, want.Header.Offset, want.Header.Epoch, want.Header.Version = anew, 7, epoch+1, 0
+		equal(t, "Claim", got, &want)
+	}
+	if _, err := s.Claim(t.Context(), input, processor.Claim{ID: id, Epoch: epoch + 2, Claimer: mine}); !errors.Is(err, processor.ErrIdentity) {
+		t.Errorf("Claim under the former identity = %v, want ErrIdentity", err)
+	}
+}
+
+// A look at a header tells which of the batches with records is the oldest that
+// has not been dropped.
+func testPeekOldest(t *testing.T, s processor.Store) {
+	o, _ := claim(t, s, epoch, mine)
+	oldest := func() int64 {
+		h, err := s.Peek(t.Context(), input)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return h.Oldest
+	}
+	if got := oldest(); got != 0 {
+		t.Errorf("the oldest entry of an empty outbox is %d, want 0", got)
+	}
+	o.write(nil)
+	for range 3 {
+		full(o)
+	}
+	if got := oldest(); got != 2 {
+		t.Errorf("the oldest entry is %d, want 2", got)
+	}
+	o.write(func(b *processor.Batch) { b.Published = 3 })
+	if got := oldest(); got != 4 {
+		t.Errorf("the oldest entry is %d after those up to 3 were published, want 4", got)
+	}
 }
 
 // Epochs that a floating-point number cannot tell apart.

@@ -146,7 +146,7 @@ func (c *compiler) program(r *rules.Rule, o object, owner string) {
 	if when := o.get("when"); when != nil {
 		asked := *p.fired
 		asked.reads = &r.Because
-		r.When = c.condition(when, "when", &asked)
+		r.When, r.WhenText = c.condition(when, "when", &asked), when.scalar.text
 	}
 	switch {
 	case steps != nil && steps.kind == listNode && len(steps.items) == 0:
@@ -249,6 +249,7 @@ func (c *compiler) unless(n *node, what string, u *usage, noFields string) []rul
 		}
 		if where := o.get("where"); where != nil {
 			clause.Where = c.condition(where, "where", &scope{event: true, trigger: triggerIsKept, noFields: noFields, uses: u})
+			clause.Text = where.scalar.text
 		}
 		list = append(list, clause)
 	}

@@ -150,6 +150,7 @@ func (p *programCompiler) waitFor(o object, depth int) {
 		}
 		if where := keys.get("where"); where != nil {
 			w.Where = c.condition(where, "where", &scope{event: true, trigger: triggerIsKept, noFields: p.fired.noFields, uses: p.uses})
+			w.Text = where.scalar.text
 		}
 		if keys.lacks("within") {
 			c.add(keys.at, "add within: with how long it waits, such as 3d", "a wait_for has no within")

@@ -2,157 +2,215 @@ package sim_test
 
 import (
 	"fmt"
-	"strconv"
+	"slices"
 
-	"github.com/nudged/nudged/experiment"
 	"github.com/nudged/nudged/rules"
+	"github.com/nudged/nudged/rules/rulefile"
+	"github.com/nudged/nudged/rules/sim"
+	"github.com/nudged/nudged/rules/sim/naive"
 )
 
-// compileSpec makes the engine's set of a spec: its expressions are closures on
-// rules.Env.
-func compileSpec(s *spec) *rules.Set {
-	set := &rules.Set{}
-	for i := range fieldCount {
-		set.Fields = append(set.Fields, "f"+strconv.Itoa(i))
+// compile compiles the text of rule files.
+func compile(texts ...string) (*rules.Set, error) {
+	var files []rulefile.File
+	for i, text := range texts {
+		files = append(files, rulefile.File{Name: fmt.Sprintf("rules%d.yaml", i), Text: []byte(text)})
 	}
-	c := &compiler{set: set}
-	for i, a := range s.attributes {
-		set.Attributes = append(set.Attributes, &rules.Attribute{
-			Name: "a" + strconv.Itoa(i), Kind: rules.Int, On: a.on,
-			From: func(e *rules.Env) rules.Value { return e.Event.Field(a.field) },
-		})
+	return rulefile.Parse(files)
+}
+
+// prepare puts the options into a compiled set.
+func prepare(set *rules.Set, o naive.Options) *rules.Set {
+	for _, x := range set.Experiments {
+		x.Pinned = o.Pinned[x.Name]
 	}
-	for i, m := range s.metrics {
-		compiled := &rules.Metric{Name: "m" + strconv.Itoa(i), Kind: rules.Count, On: m.on, Where: c.condition(m.where), Within: m.within, Reset: m.reset}
-		if m.last {
-			compiled.Kind = rules.Last
-		}
-		if m.by != none {
-			compiled.Keyed, compiled.BySlot = true, m.by
-		}
-		set.Metrics = append(set.Metrics, compiled)
-	}
-	for i, x := range s.experiments {
-		set.Experiments = append(set.Experiments, compileExperiment("x"+strconv.Itoa(i), x))
-	}
-	for i, r := range s.rules {
-		set.Rules = append(set.Rules, c.rule("r"+strconv.Itoa(i), r))
-	}
-	if err := set.Index(); err != nil {
-		panic(err)
+	if o.NoHoldout {
+		set.Holdout = nil
 	}
 	return set
 }
 
-func compileExperiment(name string, x experimentSpec) *rules.Experiment {
-	e := &experiment.Experiment{Name: name, Coverage: x.coverage, Arms: []experiment.Arm{{Name: "control", Weight: x.control}, {Name: "treatment", Weight: 100 - x.control}}}
-	if x.layerFrom > 0 {
-		e.Layer = &experiment.Layer{Name: "layer", From: x.layerFrom, To: 100}
-	}
-	assigner, err := experiment.Compile(e)
-	if err != nil {
-		panic(err)
-	}
-	return &rules.Experiment{Name: name, Assigner: assigner, Pinned: x.pinned}
-}
-
-type compiler struct{ set *rules.Set }
-
-func (c *compiler) rule(name string, r ruleSpec) *rules.Rule {
-	compiled := &rules.Rule{
-		Name: name, On: r.on, Where: c.condition(r.where), Restart: r.restart, When: c.condition(r.when),
-		Cooldown: r.cooldown, ExpireAfter: r.expireAfter, Priority: r.priority,
-		TriggerSlots: []int{0, 1, 2},
-	}
-	if r.key != none {
-		compiled.Key = func(e *rules.Env) rules.Value { return e.Event.Field(r.key) }
-	}
-	if r.wait != none {
-		compiled.Waits, compiled.Wait = true, r.wait
-	}
-	for _, u := range r.unless {
-		compiled.Unless = append(compiled.Unless, rules.Unless{On: u.on, Where: c.condition(u.where)})
-	}
-	if r.experiment != none {
-		compiled.Experiment = c.set.Experiments[r.experiment]
-	}
-	for i, o := range r.data {
-		compiled.Send.Data = append(compiled.Send.Data, rules.DataField{Name: "d" + strconv.Itoa(i), Expr: c.operand(o)})
-	}
-	return compiled
-}
-
-func (c *compiler) operand(o operand) rules.Expr {
-	switch o.what {
-	case "event":
-		return func(e *rules.Env) rules.Value { return e.Event.Field(o.index) }
-	case "trigger":
-		return func(e *rules.Env) rules.Value { return e.TriggerField(o.index) }
-	case "user":
-		a := c.set.Attributes[o.index]
-		return func(e *rules.Env) rules.Value { return e.Attribute(a) }
-	case "metric":
-		m := c.set.Metrics[o.index]
-		return func(e *rules.Env) rules.Value { return e.Metric(m) }
-	}
-	return func(e *rules.Env) rules.Value { return rules.TimeValue(e.Now) }
-}
-
-func (c *compiler) condition(s *condition) rules.Cond {
-	if s == nil {
-		return nil
-	}
-	switch s.op {
-	case "and", "or":
-		first, then := c.condition(s.first), c.condition(s.then)
-		decides := rules.TruthOf(s.op == "or")
-		return func(e *rules.Env) rules.Truth {
-			a, b := first(e), then(e)
-			switch {
-			case a == decides || b == decides:
-				return decides
-			case a == rules.Unknown:
-				return a
-			}
-			return b
-		}
-	case "not":
-		first := c.condition(s.first)
-		return func(e *rules.Env) rules.Truth {
-			switch first(e) {
-			case rules.True:
-				return rules.False
-			case rules.False:
-				return rules.True
-			}
-			return rules.Unknown
+// forEngine makes the engine's event of one that both sides are given.
+func forEngine(set *rules.Set, e naive.Event) *rules.Event {
+	ev := &rules.Event{ID: e.ID, Type: e.Type, User: e.User, Time: e.Time, Partition: e.Partition, Offset: e.Offset, Fields: make([]rules.Value, len(set.Fields))}
+	for i, name := range set.Fields {
+		switch v := e.Fields[name]; v.Kind {
+		case naive.Bool:
+			ev.Fields[i] = rules.BoolValue(v.N == 1)
+		case naive.Int:
+			ev.Fields[i] = rules.IntValue(v.N)
+		case naive.Float:
+			ev.Fields[i] = rules.FloatValue(v.F)
+		case naive.Text:
+			ev.Fields[i] = rules.StringValue(v.S)
 		}
 	}
-	left := c.operand(s.left)
-	if s.op == "has" {
-		return func(e *rules.Env) rules.Truth { return rules.TruthOf(left(e).Present()) }
-	}
-	right := func(*rules.Env) rules.Value { return rules.IntValue(s.number) }
-	if s.right != nil {
-		right = c.operand(*s.right)
-	}
-	return func(e *rules.Env) rules.Truth {
-		a, b := left(e), right(e)
-		if !a.Present() || !b.Present() {
-			return rules.Unknown
-		}
-		if s.op == "==" {
-			return rules.TruthOf(a.Int() == b.Int())
-		}
-		return rules.TruthOf(a.Int() >= b.Int())
-	}
+	return ev
 }
 
-// describe writes a decision as naive_test.go does.
-func describe(partition int32, d *rules.Decision) string {
-	line := fmt.Sprintf("%d %s %d %s/%s %s %s due %d by %s at %d/%d", partition, d.User, d.At, d.Rule, d.Instance, d.Outcome, d.Arm, d.Due, d.Trigger.ID, d.Trigger.Partition, d.Trigger.Offset)
+func fromEngine(v rules.Value) naive.Value {
+	switch v.Kind {
+	case rules.Bool:
+		return naive.B(v.Bool())
+	case rules.Int:
+		return naive.I(v.Int())
+	case rules.Float:
+		return naive.F(v.Float())
+	case rules.String, rules.JSON:
+		return naive.S(v.Str())
+	case rules.Time:
+		return naive.T(v.Int())
+	}
+	return naive.Value{}
+}
+
+// decision is an engine's decision as the naive interpreter writes it.
+func decision(d *rules.Decision) naive.Decision {
+	out := naive.Decision{
+		Outcome: string(d.Outcome), CommandID: d.CommandID.String(), User: d.User, Rule: d.Rule, Instance: d.Instance, Step: d.Step,
+		Experiment: d.Experiment, Arm: d.Arm, Phase: d.Phase, Label: d.Label,
+		Trigger: &naive.Event{ID: d.Trigger.ID, Type: d.TriggerType, Time: d.Trigger.Time, Partition: d.Trigger.Partition, Offset: d.Trigger.Offset},
+		Due:     d.Due, At: d.At, Expires: d.Expires, Worth: fromEngine(d.Worth), Again: d.Again,
+	}
+	if d.Send != nil {
+		out.Send = &naive.Send{Channel: d.Send.Channel, Class: d.Send.Class, Template: d.Send.Template}
+	}
 	for _, v := range d.Data {
-		line += fmt.Sprintf(" %s=%d", v.Name, v.Value.Int())
+		out.Data = append(out.Data, naive.Field{Name: v.Name, Value: fromEngine(v.Value)})
 	}
-	return line
+	return out
+}
+
+// simulation is a run of the simulation.
+type simulation struct {
+	*sim.Sim
+	set     *rules.Set
+	decided []naive.Decision
+}
+
+func simulate(set *rules.Set, partitions int, verbose bool) *simulation {
+	s := &simulation{set: set}
+	s.Sim = sim.New(set, partitions, verbose, func(_ int32, d *rules.Decision) { s.decided = append(s.decided, decision(d)) })
+	return s
+}
+
+func (s *simulation) Apply(e naive.Event) { s.Sim.Apply(forEngine(s.set, e)) }
+
+func (s *simulation) Decided() []naive.Decision { return s.decided }
+
+// steps drives Step by itself: on the wall clock, or on the event clock of one
+// partition, with edits of the rules. Schedules start by Sweep alone.
+type steps struct {
+	set     *rules.Set
+	wall    bool
+	stored  bool // each state is encoded and decoded between two steps
+	forget  bool // states that nothing can need any more are dropped
+	forgot  int
+	offset  int64
+	clock   int64
+	now     int64 // the latest that was heard of
+	states  map[string]*rules.State
+	users   []string // in the order of their first event
+	result  rules.Result
+	decided []naive.Decision
+
+	duplicates, unread, mismatches int
+}
+
+func newSteps(set *rules.Set, wall, verbose bool) *steps {
+	return &steps{set: set, wall: wall, states: map[string]*rules.State{}, result: rules.Result{Verbose: verbose}}
+}
+
+func (s *steps) step(user string, in rules.Input) {
+	st := s.states[user]
+	if st == nil {
+		st = &rules.State{}
+		s.states[user] = st
+		s.users = append(s.users, user)
+	}
+	if s.stored {
+		bytes := st.Append(nil, s.set)
+		*st = rules.State{}
+		if err := st.Decode(bytes); err != nil {
+			panic(err)
+		}
+	}
+	if s.forget && st.Newest() != 0 && st.Empty(s.set, s.now) {
+		*st = rules.State{}
+		s.forgot++
+	}
+	s.result.Reset()
+	s.set.Step(st, user, in, &s.result)
+	for i := range s.result.Decisions {
+		s.decided = append(s.decided, decision(&s.result.Decisions[i]))
+	}
+	s.mismatches += s.result.Mismatches
+	if s.result.Duplicate {
+		s.duplicates++
+	}
+}
+
+func (s *steps) Apply(e naive.Event) {
+	e.Offset = s.offset
+	s.offset++
+	s.now = max(s.now, e.Time)
+	ev := forEngine(s.set, e)
+	if !s.set.Reads(ev) {
+		s.unread++
+		return
+	}
+	if !s.wall {
+		s.Advance(e.Time)
+	}
+	s.step(e.User, rules.Input{Event: ev})
+	if !s.wall {
+		s.Advance(s.clock)
+	}
+}
+
+func (s *steps) Advance(t int64) {
+	for {
+		due, ok := s.NextDue()
+		if !ok || due > t {
+			break
+		}
+		for _, u := range s.users {
+			s.step(u, rules.Input{Until: due})
+		}
+	}
+	s.clock = max(s.clock, t)
+}
+
+func (s *steps) NextDue() (int64, bool) {
+	best, found := int64(0), false
+	for _, st := range s.states {
+		if due, ok := st.NextDue(s.set); ok && (!found || due < best) {
+			best, found = due, true
+		}
+	}
+	return best, found
+}
+
+func (s *steps) Clock(until, reading int64) {
+	s.now = max(s.now, reading)
+	for _, u := range s.users {
+		s.step(u, rules.Input{Until: until, Fired: reading})
+	}
+}
+
+func (s *steps) Sweep(user, rule string, occurrence, reading int64) {
+	i := slices.IndexFunc(s.set.Rules, func(r *rules.Rule) bool { return r.Name == rule })
+	if s.states[user] != nil && i >= 0 {
+		s.step(user, rules.Input{Sweep: s.set.Rules[i], Until: occurrence, Fired: reading})
+	}
+}
+
+func (s *steps) Decided() []naive.Decision { return s.decided }
+
+func (s *steps) pending() int {
+	n := 0
+	for _, st := range s.states {
+		n += st.Pending()
+	}
+	return n
 }

@@ -14,3 +14,9 @@ func (s *Sim) StateAt(partition int32, user string) *rules.State {
 	}
 	return &u.state
 }
+
+// PartitionOf returns the partition that Kafka's default partitioner gives a user
+// in a topic of so many.
+func PartitionOf(user string, partitions int) int32 {
+	return int32(murmur2([]byte(user))&0x7fffffff) % int32(partitions)
+}

@@ -69,7 +69,7 @@ func New(set *rules.Set, partitions int, verbose bool, decided Decided) *Sim {
 // PartitionOf returns the partition that Kafka's default partitioner gives a
 // user.
 func (s *Sim) PartitionOf(user string) int32 {
-	return int32(murmur2([]byte(user))&0x7fffffff) % int32(len(s.parts))
+	return PartitionOf(user, len(s.parts))
 }
 
 // Apply takes in one event. Its Partition and Offset are set as they would be in

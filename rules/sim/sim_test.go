@@ -3,15 +3,14 @@ package sim_test
 import (
 	"bytes"
 	"fmt"
-	"slices"
 	"testing"
 	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
-	"pgregory.net/rapid"
 
 	"github.com/nudged/nudged/rules"
 	"github.com/nudged/nudged/rules/sim"
+	"github.com/nudged/nudged/rules/sim/naive/draw"
 )
 
 // waitSet has one rule: 100 ms after an a, unless there is a b.
@@ -157,13 +156,13 @@ func TestNextDue(t *testing.T) {
 	r.Advance(1090)
 	check(0, false)
 	// Step by step from one due time to the next all that is pending fires.
-	for i, u := range users {
+	for i, u := range draw.Users {
 		r.apply(u, "a", 2000+int64(i))
 	}
 	for due, ok := r.NextDue(); ok; due, ok = r.NextDue() {
 		r.Advance(due)
 	}
-	if len(r.lines) != 2+len(users) || r.Pending() != 0 {
+	if len(r.lines) != 2+len(draw.Users) || r.Pending() != 0 {
 		t.Errorf("decisions %v, %d pending", r.lines, r.Pending())
 	}
 }
@@ -220,71 +219,4 @@ func TestKeepsNothingOfTheEvent(t *testing.T) {
 	if r.Users() != 1 {
 		t.Errorf("%d users", r.Users())
 	}
-}
-
-// What is decided of a user does not hang on the other users: neither on where
-// their events stand among those of the same time, nor on whether there are any.
-func TestPermutingUsersChangesNothing(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		s := drawSpec(t)
-		events := drawEvents(t, 40)
-		slices.SortStableFunc(events, func(a, b naiveEvent) int { return int(a.t - b.t) })
-		end := events[len(events)-1].t + 100
-		simulate := func(partitions int, events []naiveEvent) map[string][]string {
-			lines := map[string][]string{}
-			r := sim.New(compileSpec(s), partitions, true, func(_ int32, d *rules.Decision) {
-				d.Trigger.Partition, d.Trigger.Offset = 0, 0
-				lines[d.User] = append(lines[d.User], describe(0, d))
-			})
-			for _, e := range events {
-				r.Apply(e.forEngine())
-			}
-			r.Advance(end)
-			return lines
-		}
-		want := simulate(1, events)
-		order := rapid.Permutation(users).Draw(t, "order")
-		permuted := slices.Clone(events)
-		slices.SortStableFunc(permuted, func(a, b naiveEvent) int {
-			if a.t != b.t {
-				return int(a.t - b.t)
-			}
-			return slices.Index(order, a.user) - slices.Index(order, b.user)
-		})
-		if diff := cmp.Diff(want, simulate(1, permuted)); diff != "" {
-			t.Fatalf("in another order (+):\n%s", diff)
-		}
-		if diff := cmp.Diff(want, simulate(3, events)); diff != "" {
-			t.Fatalf("in three partitions (+):\n%s", diff)
-		}
-		alone := map[string][]string{}
-		for _, u := range users {
-			own := slices.DeleteFunc(slices.Clone(events), func(e naiveEvent) bool { return e.user != u })
-			for user, lines := range simulate(1, own) {
-				alone[user] = lines
-			}
-		}
-		if diff := cmp.Diff(want, alone); diff != "" {
-			t.Fatalf("each user alone (+):\n%s", diff)
-		}
-	})
-}
-
-// The same input gives the same decisions, in the same order, among all users.
-func TestSameInputSameDecisions(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		s := drawSpec(t)
-		events := drawEvents(t, 40)
-		var runs [2][]string
-		for i := range runs {
-			r := sim.New(compileSpec(s), 2, true, func(p int32, d *rules.Decision) { runs[i] = append(runs[i], describe(p, d)) })
-			for _, e := range events {
-				r.Apply(e.forEngine())
-			}
-			r.Advance(base + 1000)
-		}
-		if diff := cmp.Diff(runs[0], runs[1]); diff != "" {
-			t.Fatalf("the second run (+) differs:\n%s", diff)
-		}
-	})
 }

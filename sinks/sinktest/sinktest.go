@@ -43,7 +43,7 @@ var parts = []part{
 
 // command is a command whose value tells where it belongs.
 func command(delivery, index int) sinks.Record {
-	value := fmt.Sprintf(`{"delivery":%d,"index":%d,"text":"다음 \"주문\" %s"}`, delivery, index, strings.Repeat("x", 50*index))
+	value := fmt.Sprintf(`{"command_id":"%d-%d","delivery":%d,"index":%d,"text":"다음 \"주문\" %s"}`, delivery, index, delivery, index, strings.Repeat("x", 50*index))
 	return sinks.Record{Topic: "sends", Key: []byte("u1"), Value: []byte(value), Headers: []sinks.Header{{Key: "h", Value: []byte("v")}}}
 }
 
