@@ -129,7 +129,7 @@ var statements = []statement{
 		one("it starts cooldowns", "rules/fire.go", "\tif e.outcome == Sent || e.outcome == ControlArm {\n\t\tif r :=", "\tif e.outcome == Sent || e.outcome == ControlArm || e.outcome == HeldOut {\n\t\tif r :="),
 	}},
 	{id: "excluded", quote: "`excluded` (outside the experiment's layer slot or coverage). In no experiment: whoever passes the gates is sent to.", mutations: []mutation{
-		one("the slot is not asked", "experiment/assign.go", "slot < a.layerFrom || slot >= a.layerTo", "false"),
+		one("the slot is not asked", "experiment/assign.go", "slot < a.layerFrom || slot >= a.layerTo", "false && slot < a.layerFrom"),
 		one("coverage is not asked", "experiment/assign.go", "if bucket >= a.ranges[i].to {", "if false {"),
 		one("who is in no experiment is not sent to", "rules/gate_excluded.go", "\tif x == nil {\n\t\treturn pass\n", "\tif x == nil {\n\t\treturn Excluded\n"),
 	}},
@@ -179,7 +179,7 @@ var statements = []statement{
 		one("it is not taken by event time", "rules/step.go", "\t\tsp.passBy(e.Time)\n", "\t\tsp.passBy(0)\n"),
 		one("it is taken at the newest event's time", "rules/step.go", "\t\tsp.passBy(e.Time)\n", "\t\tsp.passBy(e.Time + 3_600_000)\n"),
 		{"it is taken by the clock", []patch{
-			{"rules/transition.go", "\t\tif s.looksAhead {\n", "\t\tif false && s.looksAhead {\n"},
+			{"rules/transition.go", "_, due, ok := st.ahead(s, r, in)\n\treturn due, ok\n", "return in.Due, true\n"},
 			{"rules/advance.go", "\tsp.endRemoved(until, fired)\n", "\tsp.passBy(until)\n\tsp.endRemoved(until, fired)\n"},
 		}},
 	}},
@@ -219,7 +219,7 @@ var statements = []statement{
 	}},
 	{id: "edit", quote: "Changing a rule: a pending instance keeps running under the new text of a rule with the same name; `when`, `send` are read at fire; a rule that is gone ends its instances with `rule_removed`; `paused: true` lets instances wait without firing.", tests: []string{"edit", "paused"}, mutations: []mutation{
 		one("an edited rule is another one", "rules/index.go", `r.ID = id("rule", r.Name)`, `r.ID = id("rule", fmt.Sprint(r.Name, r.Wait))`),
-		one("instances of rules that are gone end without a word", "rules/step.go", "\t\tsp.emit(RuleRemoved, nil, in, ended)\n", ""),
+		one("instances of rules that are gone end without a word", "rules/step.go", "\t\tsp.emit(RuleRemoved, nil, in, ended)\n", "\t\t_ = ended\n"),
 		one("paused rules fire", "rules/advance.go", "\t\tif r.Paused {\n\t\t\tcontinue\n\t\t}\n", ""),
 		one("paused rules without a wait fire", "rules/start.go", "r.Schedule != nil || r.Paused && r.beginsWithSend() ||", "r.Schedule != nil ||"),
 	}},
