@@ -32,6 +32,11 @@ func (s *stage) judge(ctx context.Context, wait error) (*report, error) {
 		if err != nil {
 			return nil, errors.Join(err, s.failure())
 		}
+		metadata, ends, err := w.positions(ctx)
+		if err != nil {
+			return nil, err
+		}
+		f.Positions(metadata, ends)
 		for _, d := range append(w.daemons, w.third) {
 			w.problems = append(w.problems, d.grumbles()...)
 		}
