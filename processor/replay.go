@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/nudged/nudged/rules"
 )
@@ -247,7 +246,7 @@ func (p *Partition) readAhead(ctx context.Context) error {
 	}
 	for len(r.ahead) < lookaheadTold {
 		v, err := r.evidence.next(ctx)
-		if errors.Is(err, io.EOF) {
+		if errors.Is(err, ErrEvidenceEnd) {
 			r.ended = true
 			break
 		}
