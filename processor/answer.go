@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 )
 
 // OffsetReset is an operator's answer to a partition that has stopped because the
@@ -393,7 +392,7 @@ func (pr *Processor) survey(ctx context.Context, f *finding, from Evidence, only
 	var c proof
 	for {
 		v, err := e.next(ctx)
-		if errors.Is(err, io.EOF) {
+		if errors.Is(err, ErrEvidenceEnd) {
 			break
 		}
 		var d damagedEvidence

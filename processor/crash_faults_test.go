@@ -115,7 +115,7 @@ func (w *world) settle() {
 // dawdle has markers of a transaction that is committed come late.
 func (w *world) dawdle(txn *outTxn) {
 	for _, at := range txn.touched {
-		if o := w.log.out[at]; o.late == nil && w.d.chance(40) {
+		if o := w.log.out[at]; o.late == nil && w.d.chance(w.often(w.plant.toStable, 40)) {
 			o.late = txn
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 
 	"github.com/nudged/nudged/processor"
 	"github.com/nudged/nudged/processor/memory"
@@ -159,6 +160,15 @@ func (w *world) start(p *proc) {
 	})
 }
 
+// often is the percentage of something, higher where a mistake is planted that
+// only shows by it.
+func (w *world) often(planted bool, percent int) int {
+	if planted {
+		return 90
+	}
+	return percent
+}
+
 // give makes q the owner of the partition. The owner before may or may not hear
 // of it at once.
 func (w *world) give(tp processor.TopicPartition, q *proc) {
@@ -175,7 +185,7 @@ func (w *world) give(tp processor.TopicPartition, q *proc) {
 	q.revoked(tp) // a process hears of a loss before it hears of a gain
 	// A static member that is replaced hands its generation on; whoever comes next
 	// gets another.
-	if w.inherited[tp] = !w.inherited[tp] && !q.busy && w.d.chance(20); !w.inherited[tp] {
+	if w.inherited[tp] = !w.inherited[tp] && !q.busy && w.d.chance(w.often(w.plant.generations, 20)); !w.inherited[tp] {
 		w.gens[tp]++
 	}
 	w.log.assign(tp, q.name)
@@ -347,6 +357,9 @@ func (p *proc) stop(tp processor.TopicPartition, why error) {
 	w := p.w
 	w.counts.stops++
 	p.stops[tp] = why
+	if strings.Contains(why.Error(), "do not tell all") {
+		w.t.Fatalf("%v\n%s", why, w.where()) // whoever comes next may be luckier
+	}
 	if w.kind.resets && w.reset == processor.ResetKeep {
 		w.reset = processor.ResetRebuild
 		w.counts.answered++

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/nudged/nudged/rules"
 	"github.com/nudged/nudged/sinks"
@@ -54,7 +53,7 @@ func newEvidence(reader EvidenceReader, group string, input TopicPartition, only
 	return &evidence{reader: reader, group: group, input: input, only: only, needle: []byte(";t=" + input.String() + ";"), others: map[string]bool{}}
 }
 
-// next returns the next record, io.EOF after the last.
+// next returns the next record, ErrEvidenceEnd after the last.
 func (e *evidence) next(ctx context.Context) (markedValue, error) {
 	best := -1
 	for i := range e.sides {
@@ -66,7 +65,7 @@ func (e *evidence) next(ctx context.Context) (markedValue, error) {
 		}
 	}
 	if best < 0 {
-		return markedValue{}, io.EOF
+		return markedValue{}, ErrEvidenceEnd
 	}
 	e.sides[best].ready = false
 	return e.sides[best].head, nil
@@ -83,7 +82,7 @@ func (e *evidence) fill(ctx context.Context, i int) error {
 	for !s.ready && !s.over {
 		if len(s.recs) == 0 {
 			recs, err := e.reader.Next(ctx, i == 0)
-			if errors.Is(err, io.EOF) {
+			if errors.Is(err, ErrEvidenceEnd) {
 				s.over = true
 				return nil
 			}

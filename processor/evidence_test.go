@@ -3,6 +3,7 @@ package processor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"testing"
@@ -22,7 +23,7 @@ func (l *listedEvidence) Next(_ context.Context, send bool) ([]EvidenceRecord, e
 		s = &l.sides[0]
 	}
 	if len(*s) == 0 {
-		return nil, io.EOF
+		return nil, ErrEvidenceEnd
 	}
 	n := min(l.many, len(*s))
 	out := (*s)[:n]
@@ -75,7 +76,7 @@ func readAll(t *rapid.T, topics *listedEvidence) ([]Mark, error) {
 	var got []Mark
 	for {
 		v, err := e.next(context.Background())
-		if errors.Is(err, io.EOF) {
+		if errors.Is(err, ErrEvidenceEnd) {
 			return got, nil
 		}
 		if err != nil {
@@ -161,5 +162,21 @@ func TestEvidenceOutOfOrder(t *testing.T) {
 		if !errors.As(err, &d) {
 			t.Errorf("%s: %v, want damage", name, err)
 		}
+	}
+}
+
+// cutReader is a connection that is closed before anything is read.
+type cutReader struct{ listedEvidence }
+
+func (*cutReader) Next(context.Context, bool) ([]EvidenceRecord, error) {
+	return nil, fmt.Errorf("read: the broker closed the connection: %w", io.EOF)
+}
+
+// A connection that is closed is no end of the evidence: else a partition would stop
+// because a broker is restarted.
+func TestClosedConnectionIsNoEndOfEvidence(t *testing.T) {
+	_, err := newEvidence(&cutReader{}, "shop", evidenceInput, nil).next(t.Context())
+	if err == nil || errors.Is(err, ErrEvidenceEnd) || !errors.Is(err, io.EOF) {
+		t.Errorf("it reads as: %v", err)
 	}
 }

@@ -3,7 +3,6 @@ package processor_test
 import (
 	"context"
 	"errors"
-	"io"
 
 	"github.com/nudged/nudged/processor"
 	"github.com/nudged/nudged/sinks"
@@ -134,7 +133,7 @@ func (r *fakeReader) Next(_ context.Context, send bool) ([]processor.EvidenceRec
 		out = append(out, rec)
 	}
 	if len(out) == 0 {
-		return nil, io.EOF
+		return nil, processor.ErrEvidenceEnd
 	}
 	return out, nil
 }

@@ -63,6 +63,9 @@ var (
 	ErrNotPublished = errors.New("the transaction was not committed")
 	// ErrProducerFenced: another process uses the same transactional id.
 	ErrProducerFenced = errors.New("another process uses the same transactional id")
+	// ErrEvidenceEnd: there is no more evidence. Not io.EOF: what a connection that
+	// was closed fails with wraps that.
+	ErrEvidenceEnd = errors.New("there is no more evidence")
 )
 
 // Log is what the commit protocol needs of Kafka. One Publish runs at a time.
@@ -88,7 +91,7 @@ type EvidenceRecord struct {
 // is used by one goroutine.
 type EvidenceReader interface {
 	// Next returns the next records of the send partition, or of the decision
-	// partition, in their order, and io.EOF after the last. It waits until nothing
+	// partition, in their order, and ErrEvidenceEnd after the last. It waits until nothing
 	// below the end is pending any more: a position may be visible in Kafka before
 	// the records that were committed with it. The records are the caller's.
 	Next(ctx context.Context, send bool) ([]EvidenceRecord, error)

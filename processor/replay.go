@@ -1,12 +1,9 @@
 package processor
 
 import (
-	"container/heap"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"strings"
 
 	"github.com/nudged/nudged/rules"
 )
@@ -26,7 +23,6 @@ type replay struct {
 	// overdue are users of whom something is due that the evidence has not told of
 	// yet. An entry is out of date once the user has nothing due by the clock.
 	overdue dueHeap
-	wrote   bool // something to write
 }
 
 // beginReplay has the partition replay up to k. rebuild says that the state was
@@ -120,7 +116,6 @@ func (p *Partition) replayRecord(ctx context.Context, rec *Record, ev *rules.Eve
 		}
 	}
 	p.offset = p.replay.k.resume(rec.Offset + 1)
-	p.replay.wrote = true
 	p.count.replayed++
 	return nil
 }
@@ -194,7 +189,9 @@ func (p *Partition) tellBefore(ctx context.Context, offset int64) error {
 
 // applyTold applies what was decided by the clock.
 func (p *Partition) applyTold(ctx context.Context, t *told) error {
-	if err := p.passTo(ctx, t.mark.Clock); err != nil {
+	// Everything due earlier had been looked at then, whatever the clock read:
+	// something due later may not have been.
+	if err := p.passTo(ctx, min(t.mark.Clock, t.decided.Due)); err != nil {
 		return err
 	}
 	if err := p.decideUntold(ctx, t.decided.Due-1); err != nil {
@@ -210,123 +207,6 @@ func (p *Partition) applyTold(ctx context.Context, t *told) error {
 	p.set.Step(st, t.user, rules.Input{Until: d.Due, Fired: d.At, Replay: true, Decided: []rules.Decided{d}}, &p.result)
 	p.told(st, t.user, before, p.result.Changed)
 	return nil
-}
-
-// told sees to the timer index after the user's state was changed.
-func (p *Partition) told(st *rules.State, user string, before int64, changed bool) {
-	p.replay.wrote = true
-	if st.TimerHint() <= p.clock {
-		st.SetTimerHint(0) // it has come up
-	}
-	due, ok := st.NextDue(p.set)
-	armed := false
-	switch {
-	case !ok:
-	case due > p.clock:
-		armed = p.rearm(st, user, before)
-	default:
-		// Due already. Should the replay end here, somebody has to look again.
-		st.SetTimerHint(second(due))
-		p.armed = append(p.armed, dueEntry{due, strings.Clone(user)})
-		heap.Push(&p.replay.overdue, dueEntry{second(due), strings.Clone(user)})
-		armed = true
-	}
-	if changed || armed {
-		p.keep(user, armed)
-	}
-}
-
-// decideUntold decides again what was due by until and not sent, under "decisions:
-// none": on the event clock everything is as it was then, so it comes out the same.
-// Nothing is emitted. On the wall clock it is not known when that was.
-func (p *Partition) decideUntold(ctx context.Context, until int64) error {
-	if !p.cfg.EventClock || p.cfg.Decisions != DecisionsNone {
-		return nil
-	}
-	for {
-		_, ok, err := p.firstOverdue(ctx)
-		if err != nil || !ok {
-			return err
-		}
-		user := p.replay.overdue[0].user
-		st, err := p.state(ctx, user)
-		if err != nil {
-			return err
-		}
-		due, _ := st.NextDue(p.set)
-		if due > until {
-			return nil
-		}
-		p.result.Reset()
-		p.set.Step(st, user, rules.Input{Until: due}, &p.result)
-		heap.Pop(&p.replay.overdue)
-		p.told(st, user, due, true)
-	}
-}
-
-// passTo moves the clock without firing anything. Hints that come up are followed:
-// what they lead to is overdue until the evidence tells of it.
-func (p *Partition) passTo(ctx context.Context, to int64) error {
-	if to <= p.clock {
-		return nil
-	}
-	if err := p.reach(ctx, to); err != nil {
-		return err
-	}
-	p.wantDue(to)
-	if err := p.load(ctx); err != nil {
-		return err
-	}
-	for n := 1; ; n++ {
-		d, ok := p.timers.pop(to)
-		if !ok {
-			break
-		}
-		if n%chunk == 0 {
-			p.wantDue(to)
-			if err := p.load(ctx); err != nil {
-				return err
-			}
-		}
-		p.clock = max(p.clock, d.at)
-		st, err := p.state(ctx, d.user)
-		if err != nil {
-			return err
-		}
-		due, ok := st.NextDue(p.set)
-		switch {
-		case !ok:
-		case due <= to:
-			heap.Push(&p.replay.overdue, dueEntry{min(d.at, second(due)), d.user})
-		case second(due) == second(d.at):
-			p.timers.push(due, d.user)
-		default:
-			if st.TimerHint() <= d.at {
-				st.SetTimerHint(0)
-			}
-			if p.rearm(st, d.user, due) {
-				p.keep(d.user, true)
-			}
-		}
-	}
-	p.clock = to
-	return nil
-}
-
-// firstOverdue returns the earliest hint of what is due and not told yet.
-func (p *Partition) firstOverdue(ctx context.Context) (at int64, ok bool, err error) {
-	o := &p.replay.overdue
-	for len(*o) > 0 {
-		st, err := p.state(ctx, (*o)[0].user)
-		if err != nil {
-			return 0, false, err
-		}
-		if due, ok := st.NextDue(p.set); ok && due <= p.clock {
-			return (*o)[0].at, true, nil
-		}
-		heap.Pop(o)
-	}
-	return 0, false, nil
 }
 
 // lookaheadTold is how many decisions are read ahead, so that their users are
@@ -366,7 +246,7 @@ func (p *Partition) readAhead(ctx context.Context) error {
 	}
 	for len(r.ahead) < lookaheadTold {
 		v, err := r.evidence.next(ctx)
-		if errors.Is(err, io.EOF) {
+		if errors.Is(err, ErrEvidenceEnd) {
 			r.ended = true
 			break
 		}
@@ -426,7 +306,8 @@ func (p *Partition) endReplay(ctx context.Context) error {
 	if err := p.passTo(ctx, r.k.Clock); err != nil {
 		return err
 	}
-	if err := p.decideUntold(ctx, r.k.Clock); err != nil {
+	// What is due at the very moment may not have been looked at then.
+	if err := p.decideUntold(ctx, r.k.Clock-1); err != nil {
 		return err
 	}
 	if r.k.Lost {
@@ -455,38 +336,6 @@ func (p *Partition) closeReplay() {
 	if r := p.replay; r != nil && r.evidence != nil {
 		r.evidence.close()
 		r.evidence = nil
-	}
-}
-
-// endUntold ends what was due by the clock and of which nothing is told: where
-// evidence may be missing, it may have been sent.
-func (p *Partition) endUntold(ctx context.Context) error {
-	for {
-		_, ok, err := p.firstOverdue(ctx)
-		if err != nil || !ok {
-			return err
-		}
-		user := p.replay.overdue[0].user
-		st, err := p.state(ctx, user)
-		if err != nil {
-			return err
-		}
-		var ended []rules.Decided
-		for _, in := range st.Instances() {
-			if in.Due <= p.clock {
-				ended = append(ended, rules.Decided{Rule: in.RuleName(p.set), Instance: strings.Clone(in.Key),
-					TriggerID: strings.Clone(in.Trigger.ID), Outcome: rules.Cancelled, Due: in.Due, At: p.clock})
-			}
-		}
-		before, _ := st.NextDue(p.set)
-		p.result.Reset()
-		p.set.Step(st, user, rules.Input{Until: p.clock, Fired: p.clock, Replay: true, Decided: ended}, &p.result)
-		heap.Pop(&p.replay.overdue)
-		p.told(st, user, before, p.result.Changed)
-		if due, ok := st.NextDue(p.set); ok && due <= p.clock {
-			return p.stop(fmt.Sprintf("what user %q had due at %d cannot be ended", user, due))
-		}
-		p.count.untold += int64(len(ended))
 	}
 }
 
@@ -537,7 +386,7 @@ func (p *Partition) flushReplay(ctx context.Context, last bool) error {
 		delete(p.timers.buckets, done)
 	}
 	p.head = b.Next
-	r.wrote, p.wrote = false, false
+	p.wrote = false
 	p.book.settle()
 	clear(p.armed)
 	p.armed = p.armed[:0]

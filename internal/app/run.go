@@ -126,7 +126,7 @@ func (d *Daemon) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	pr := processor.New(processor.Config{
+	settings := processor.Config{
 		Settings: processor.Settings{
 			Group: c.Kafka.Group, Claimer: randomHex(4), Set: set,
 			NewDecoder: newDecoder,
@@ -153,7 +153,9 @@ func (d *Daemon) run(ctx context.Context) error {
 		BacklogGap:     max(500*time.Millisecond, time.Duration(c.CommitInterval)),
 		FlushGap:       5 * time.Millisecond, BatchAge: 2 * time.Second, FiresPerBatch: 5000,
 		Targets: targets,
-	})
+	}
+	interpose(&settings)
+	pr := processor.New(settings)
 	mux, err := d.pages(pr, counters, observer, now, store, &reachable{ask: map[string]func(context.Context) error{
 		"Kafka": source.Ping,
 		"Redis": func(ctx context.Context) error { return client.Ping(ctx).Err() },
@@ -326,6 +328,7 @@ func (d *Daemon) kafkaConfig() (kafka.Config, error) {
 	if err != nil {
 		return kafka.Config{}, err
 	}
+	opts = append(opts, interposeKafka()...)
 	id := k.TransactionalID
 	if id == "" {
 		host, err := os.Hostname()

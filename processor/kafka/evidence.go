@@ -3,7 +3,6 @@ package kafka
 import (
 	"context"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -73,7 +72,7 @@ func (e *evidence) Next(ctx context.Context, send bool) ([]processor.EvidenceRec
 		s = &e.sides[0]
 	}
 	if s.at >= s.until {
-		return nil, io.EOF
+		return nil, processor.ErrEvidenceEnd
 	}
 	if err := s.open(ctx, e.cfg); err != nil {
 		return nil, err
@@ -103,7 +102,7 @@ func (e *evidence) Next(ctx context.Context, send bool) ([]processor.EvidenceRec
 			return out, nil
 		}
 	}
-	return nil, io.EOF
+	return nil, processor.ErrEvidenceEnd
 }
 
 func markOf(r *kgo.Record) []byte {

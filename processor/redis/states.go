@@ -66,7 +66,11 @@ func (s *Store) States(ctx context.Context, tp processor.TopicPartition, users [
 	return out, nil
 }
 
-// Users implements processor.Store: a slice is a user bucket.
+// sliceBuckets is how many user buckets make a slice: they are read in one round
+// trip.
+const sliceBuckets = 16
+
+// Users implements processor.Store.
 func (s *Store) Users(ctx context.Context, tp processor.TopicPartition, slice int) ([]processor.StateWrite, int, error) {
 	const op = "reading a bucket of users"
 	p, err := s.keys(ctx, tp)
@@ -75,19 +79,27 @@ func (s *Store) Users(ctx context.Context, tp processor.TopicPartition, slice in
 		return nil, 0, err
 	case p == nil:
 		return nil, 1, nil
-	case slice < 0 || slice >= len(p.users):
-		return nil, len(p.users), nil
 	}
-	fields, err := s.client.HGetAll(ctx, p.users[slice]).Result()
-	if err != nil {
+	of := (len(p.users) + sliceBuckets - 1) / sliceBuckets
+	if slice < 0 || slice >= of {
+		return nil, of, nil
+	}
+	pipe := s.client.Pipeline()
+	var buckets []*goredis.MapStringStringCmd
+	for _, key := range p.users[slice*sliceBuckets : min((slice+1)*sliceBuckets, len(p.users))] {
+		buckets = append(buckets, pipe.HGetAll(ctx, key))
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, 0, s.failure(op, p, err)
 	}
-	users := make([]processor.StateWrite, 0, len(fields))
-	for user, state := range fields {
-		users = append(users, processor.StateWrite{User: user, State: []byte(state)})
+	var users []processor.StateWrite
+	for _, b := range buckets {
+		for user, state := range b.Val() {
+			users = append(users, processor.StateWrite{User: user, State: []byte(state)})
+		}
 	}
 	slices.SortFunc(users, func(a, b processor.StateWrite) int { return strings.Compare(a.User, b.User) })
-	return users, len(p.users), nil
+	return users, of, nil
 }
 
 // bucketRead asks one bucket for some of the users.

@@ -151,7 +151,7 @@ func try(root, temp string, s statement, m mutation) (failed string, err error) 
 // test runs the statements' tests, with the overlay if there is one.
 func test(root, overlay string) (out string, err error) {
 	// Most of the time goes into linking: without tables for debuggers it is less.
-	args := []string{"test", "-vet=off", "-ldflags=-s -w", "-count=1", "-run", "^TestStatements$"}
+	args := []string{"test", "-vet=off", "-ldflags=-s -w", "-count=1", "-timeout", "2m", "-run", "^TestStatements$"}
 	if overlay != "" {
 		args = append(args, "-overlay", overlay)
 	}

@@ -12,7 +12,7 @@ var statements = []statement{
 	}},
 	{id: "clock", quote: "For one event e (time t) of a user, after the clock rule has run: what is due at or before t fires first.", mutations: []mutation{
 		one("the clock moves without firing", "rules/sim/sim.go", "s.advance(n, ev.Time)\n\t}\n\tu :=", "p.clock = ev.Time\n\t}\n\tu :="),
-		one("what is due at t does not fire before it", "rules/sim/sim.go", "len(p.due) > 0 && p.due[0].at <= t", "len(p.due) > 0 && p.due[0].at < t"),
+		one("what is due at t does not fire before it", "rules/sim/sim.go", "s.advance(n, ev.Time)\n\t}\n\tu :=", "s.advance(n, ev.Time-1)\n\t}\n\tu :="),
 	}},
 	{id: "repeated", quote: "A repeated event.id among the user's recent ones (default 16) is ignored.", mutations: []mutation{
 		one("it is not ignored", "rules/step.go", "if sp.st.remember(hash48(e.ID), sp.set.RecentIDs) {", "if sp.st.remember(hash48(e.ID), sp.set.RecentIDs) && false {"),
@@ -96,7 +96,7 @@ var statements = []statement{
 	}},
 	{id: "quiet_defer", quote: "with `then: defer` the decision is `deferred`, the instance waits until the quiet hours end and all gates run anew; `unless` goes on working meanwhile.", tests: []string{"quiet_defer", "quiet_gap"}, mutations: []mutation{
 		one("it is skipped", "rules/gate_quiet.go", "if q.Skip ||", "if true || q.Skip ||"),
-		one("a time in a gap waits for the next day", "rules/gate_quiet.go", "jump > 0 && (skipped+dayMS)%dayMS <= jump", "false"),
+		one("a time in a gap waits for the next day", "rules/gate_quiet.go", "jump > 0 && (skipped+dayMS)%dayMS <= jump", "false && jump > 0 && (skipped+dayMS)%dayMS <= jump"),
 		one("the clocks never change", "rules/gate_quiet.go", "if changes.IsZero() || t+ahead < changes.UnixMilli() {", "if true {"),
 		one("night consent does not lift them", "rules/gate_quiet.go", "if !q.hold(local) || f.nightConsent(class) {", "if !q.hold(local) {"),
 		one("the user's zone is not asked", "rules/gate_quiet.go", "if q.Timezone != nil {", "if false {"),
@@ -129,7 +129,7 @@ var statements = []statement{
 		one("it starts cooldowns", "rules/fire.go", "\tif e.outcome == Sent || e.outcome == ControlArm {\n\t\tif r :=", "\tif e.outcome == Sent || e.outcome == ControlArm || e.outcome == HeldOut {\n\t\tif r :="),
 	}},
 	{id: "excluded", quote: "`excluded` (outside the experiment's layer slot or coverage). In no experiment: whoever passes the gates is sent to.", mutations: []mutation{
-		one("the slot is not asked", "experiment/assign.go", "slot < a.layerFrom || slot >= a.layerTo", "false"),
+		one("the slot is not asked", "experiment/assign.go", "slot < a.layerFrom || slot >= a.layerTo", "false && slot < a.layerFrom"),
 		one("coverage is not asked", "experiment/assign.go", "if bucket >= a.ranges[i].to {", "if false {"),
 		one("who is in no experiment is not sent to", "rules/gate_excluded.go", "\tif x == nil {\n\t\treturn pass\n", "\tif x == nil {\n\t\treturn Excluded\n"),
 	}},
@@ -179,7 +179,7 @@ var statements = []statement{
 		one("it is not taken by event time", "rules/step.go", "\t\tsp.passBy(e.Time)\n", "\t\tsp.passBy(0)\n"),
 		one("it is taken at the newest event's time", "rules/step.go", "\t\tsp.passBy(e.Time)\n", "\t\tsp.passBy(e.Time + 3_600_000)\n"),
 		{"it is taken by the clock", []patch{
-			{"rules/transition.go", "\t\tif s.looksAhead {\n", "\t\tif false && s.looksAhead {\n"},
+			{"rules/transition.go", "_, due, ok := st.ahead(s, r, in)\n\treturn due, ok\n", "return in.Due, true\n"},
 			{"rules/advance.go", "\tsp.endRemoved(until, fired)\n", "\tsp.passBy(until)\n\tsp.endRemoved(until, fired)\n"},
 		}},
 	}},
@@ -219,7 +219,7 @@ var statements = []statement{
 	}},
 	{id: "edit", quote: "Changing a rule: a pending instance keeps running under the new text of a rule with the same name; `when`, `send` are read at fire; a rule that is gone ends its instances with `rule_removed`; `paused: true` lets instances wait without firing.", tests: []string{"edit", "paused"}, mutations: []mutation{
 		one("an edited rule is another one", "rules/index.go", `r.ID = id("rule", r.Name)`, `r.ID = id("rule", fmt.Sprint(r.Name, r.Wait))`),
-		one("instances of rules that are gone end without a word", "rules/step.go", "\t\tsp.emit(RuleRemoved, nil, in, ended)\n", ""),
+		one("instances of rules that are gone end without a word", "rules/step.go", "\t\tsp.emit(RuleRemoved, nil, in, ended)\n", "\t\t_ = ended\n"),
 		one("paused rules fire", "rules/advance.go", "\t\tif r.Paused {\n\t\t\tcontinue\n\t\t}\n", ""),
 		one("paused rules without a wait fire", "rules/start.go", "r.Schedule != nil || r.Paused && r.beginsWithSend() ||", "r.Schedule != nil ||"),
 	}},

@@ -36,6 +36,8 @@ func (z *zones) find(name string) *time.Location {
 	if ok {
 		return zone
 	}
+	// The zone keeps its name, and the name's memory may be used again.
+	name = strings.Clone(name)
 	zone, err := time.LoadLocation(name)
 	if err != nil {
 		zone = nil
@@ -43,7 +45,7 @@ func (z *zones) find(name string) *time.Location {
 	z.mu.Lock()
 	defer z.mu.Unlock()
 	if len(z.known) < maxZones {
-		z.known[strings.Clone(name)] = zone
+		z.known[name] = zone
 	}
 	return zone
 }

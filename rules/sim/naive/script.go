@@ -3,6 +3,7 @@ package naive
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -239,18 +240,28 @@ func (t *Test) Play(p Player) (differences []string) {
 	return t.compare(decided)
 }
 
+// longest is how far the clock runs on by itself: 400 days.
+const longest = 400 * 86_400_000
+
 // runOn moves the clock to the end of the test.
 func (t *Test) runOn(p Player) {
 	if t.Until != 0 {
 		p.Advance(t.Until)
 		return
 	}
-	for {
+	end := int64(0)
+	for _, in := range t.Inputs {
+		if in.Event != nil {
+			end = max(end, in.Event.Time+longest)
+		}
+	}
+	for last := int64(math.MinInt64); ; {
 		due, ok := p.NextDue()
-		if !ok {
-			return
+		if !ok || due <= last || due > end {
+			return // what stays due at the same time does not fire
 		}
 		p.Advance(due)
+		last = due
 	}
 }
 

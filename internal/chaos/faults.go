@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// fault is one kind of what goes wrong. It returns once that is over, and what was
+// broken is whole again.
+type fault struct {
+	name string
+	do   func(ctx context.Context, dice *rand.Rand) error
+}
+
+// play lets things go wrong until ctx ends: in each world, in Kafka and in Redis one
+// after the other, all at the same time.
+func (s *stage) play(ctx context.Context) {
+	var loops sync.WaitGroup
+	loop := func(name string, faults []fault) {
+		faults = slices.DeleteFunc(faults, func(f fault) bool { return !s.wanted(f.name) })
+		if len(faults) > 0 {
+			loops.Go(func() { s.repeat(ctx, name, faults) })
+		}
+	}
+	for _, w := range s.worlds {
+		loop(w.name, s.processFaults(w))
+	}
+	loop("kafka", s.kafkaFaults())
+	loop("redis", s.redisFaults())
+	loops.Wait()
+	<-ctx.Done()
+}
+
+// wanted says whether a fault was asked for.
+func (s *stage) wanted(name string) bool {
+	named := func(list []string) bool {
+		return slices.ContainsFunc(list, func(n string) bool { return name == n || strings.HasPrefix(name, n+":") })
+	}
+	return (len(s.only) == 0 || named(s.only)) && !named(s.without)
+}
+
+// repeat goes through the faults in an order of the seed's, again and again.
+func (s *stage) repeat(ctx context.Context, loop string, faults []fault) {
+	dice := s.dice(loop)
+	for {
+		dice.Shuffle(len(faults), func(i, j int) { faults[i], faults[j] = faults[j], faults[i] })
+		for _, f := range faults {
+			s.sleep(ctx, between(dice, 500*time.Millisecond, 3*time.Second))
+			if ctx.Err() != nil {
+				return
+			}
+			s.mu.Lock()
+			s.faults[f.name]++
+			s.mu.Unlock()
+			s.say("%-6s %s", loop, f.name)
+			// What has begun is brought to its end: the run ends whole.
+			if err := f.do(context.WithoutCancel(ctx), dice); err != nil {
+				s.fail(fmt.Errorf("%s: %w", f.name, err))
+				return
+			}
+		}
+	}
+}
+
+func (s *stage) sleep(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
