@@ -32,6 +32,10 @@ bench: build ## the benchmark, against a Kafka and a Redis of its own; arguments
 mutation: ## breaks every statement of the rule language once, and sees its test fail (minutes)
 	go run ./rules/mutation
 
+.PHONY: chaos
+chaos: ## kills, cuts and empties everything, and proves that nothing is lost or repeated; arguments: make chaos CHAOS="-seed 7 -duration 20m"
+	go run ./internal/chaos $(CHAOS)
+
 .PHONY: lint
 lint: ## golangci-lint (the first time, it is built: minutes)
 	go run $(GOLANGCI_LINT) run ./...

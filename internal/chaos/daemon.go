@@ -46,7 +46,9 @@ func (w *world) newDaemon(n int) (*daemon, error) {
 	if err != nil {
 		return nil, err
 	}
-	path := func(suffix string) string { return filepath.Join(w.stage.dir, name+suffix) }
+	path := func(suffix string) string {
+		return filepath.Join(w.stage.dir, fmt.Sprintf("%s-%d%s", w.group, n, suffix))
+	}
 	d := &daemon{front: front, orders: path(".orders")}
 	config := fmt.Sprintf(`kafka:
   brokers: [%s]

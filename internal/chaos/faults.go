@@ -17,6 +17,31 @@ type fault struct {
 	do   func(ctx context.Context, dice *rand.Rand) error
 }
 
+// faultNames are all there are, but for those named die:STEP, see boundaries.
+var faultNames = []string{
+	"kill", "terminate", "kill-all", "pause", "zombie", "clock-step", "storm",
+	"kafka-restart", "kafka-kill", "kafka-outage", "kafka-leaders",
+	"kafka-slow", "kafka-cut", "kafka-lost-replies", "kafka-torn-requests", "kafka-silence",
+	"redis-restart", "redis-kill", "redis-power-loss", "redis-failover", "redis-emptied", "redis-full-memory", "redis-full-disk",
+	"redis-slow", "redis-cut", "redis-lost-replies", "redis-torn-requests", "redis-silence",
+}
+
+// faultGroups stand for all whose names begin so.
+var faultGroups = []string{"die", "kafka", "redis"}
+
+// unknownFault returns a name that no fault has.
+func unknownFault(names []string) (string, bool) {
+	for _, name := range names {
+		step, dies := strings.CutPrefix(name, "die:")
+		if dies && slices.ContainsFunc(boundaries, func(b boundary) bool { return b.step == step }) ||
+			slices.Contains(faultNames, name) || slices.Contains(faultGroups, name) {
+			continue
+		}
+		return name, true
+	}
+	return "", false
+}
+
 // play lets things go wrong until ctx ends: in each world, in Kafka and in Redis one
 // after the other, all at the same time.
 func (s *stage) play(ctx context.Context) {
@@ -39,7 +64,9 @@ func (s *stage) play(ctx context.Context) {
 // wanted says whether a fault was asked for.
 func (s *stage) wanted(name string) bool {
 	named := func(list []string) bool {
-		return slices.ContainsFunc(list, func(n string) bool { return name == n || strings.HasPrefix(name, n+":") })
+		return slices.ContainsFunc(list, func(n string) bool {
+			return name == n || slices.Contains(faultGroups, n) && strings.HasPrefix(name, n)
+		})
 	}
 	return (len(s.only) == 0 || named(s.only)) && !named(s.without)
 }
@@ -50,7 +77,7 @@ func (s *stage) repeat(ctx context.Context, loop string, faults []fault) {
 	for {
 		dice.Shuffle(len(faults), func(i, j int) { faults[i], faults[j] = faults[j], faults[i] })
 		for _, f := range faults {
-			s.sleep(ctx, between(dice, 500*time.Millisecond, 3*time.Second))
+			s.rest(ctx, between(dice, 500*time.Millisecond, 3*time.Second))
 			if ctx.Err() != nil {
 				return
 			}
@@ -67,7 +94,8 @@ func (s *stage) repeat(ctx context.Context, loop string, faults []fault) {
 	}
 }
 
-func (s *stage) sleep(ctx context.Context, d time.Duration) {
+// sleep waits, or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
 	select {
 	case <-ctx.Done():
 	case <-time.After(d):

@@ -9,10 +9,7 @@ import (
 
 // boundaries are the steps of the protocol at which a process can be told to die;
 // internal/app names them.
-var boundaries = []struct {
-	step string
-	when occasion
-}{
+var boundaries = []boundary{
 	{"before-redis-write", anytime},
 	{"after-redis-write", anytime},
 	{"before-publish", anytime},
@@ -28,6 +25,11 @@ var boundaries = []struct {
 	{"after-evidence", loss},
 	{"before-replay-write", loss},
 	{"after-replay-write", loss},
+}
+
+type boundary struct {
+	step string
+	when occasion
 }
 
 // occasion is when a step is reached.
@@ -145,7 +147,7 @@ func (s *stage) dieAt(ctx context.Context, w *world, dice *rand.Rand, step strin
 	d := w.daemons[i]
 	d.turn.Lock()
 	defer d.turn.Unlock()
-	passes := 1 + dice.IntN(12)
+	passes := 1 + dice.IntN(6)
 	if when != anytime {
 		// One of several partitions, or one claim of several.
 		passes = 1 + dice.IntN(3)

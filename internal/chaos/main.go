@@ -66,7 +66,7 @@ func parse(args []string, errs io.Writer) (options, error) {
 	f.StringVar(&clocks, "clocks", "wall,event", "the clocks to run on, at the same time")
 	f.IntVar(&o.brokers, "brokers", 3, "1 or 3")
 	f.IntVar(&o.processes, "processes", 2, "of nudged, for each clock; one more joins and leaves")
-	f.StringVar(&only, "only", "", "these faults, by name or the part before the colon, separated by commas")
+	f.StringVar(&only, "only", "", "these faults, by name, separated by commas; die, kafka, redis for all of these")
 	f.StringVar(&without, "without", "", "all faults but these")
 	f.BoolVar(&o.keep, "keep", false, "keep logs and data also of a clean run")
 	f.StringVar(&o.root, "root", ".", "folder of the module")
@@ -81,6 +81,10 @@ func parse(args []string, errs io.Writer) (options, error) {
 		if c != "wall" && c != "event" {
 			return o, usage(errs, "-clocks: %q is neither wall nor event", c)
 		}
+	}
+	if name, ok := unknownFault(append(slices.Clone(o.only), o.without...)); ok {
+		return o, usage(errs, "no fault is called %q; there are %s, die:STEP; and %s for all of them", name,
+			strings.Join(faultNames, ", "), strings.Join(faultGroups, ", "))
 	}
 	if len(o.clocks) == 0 || o.brokers != 1 && o.brokers != 3 || o.processes < 1 || o.duration <= 0 {
 		return o, usage(errs, "-clocks, -brokers (1 or 3), -processes and -duration must say something")

@@ -25,9 +25,13 @@ type stage struct {
 	proxies *services.Proxies
 	kafka   *services.Kafka
 	redis   *services.Redis
-	worlds  []*world
+	worlds  []*world // of this round
+	round   int
 	began   time.Time
 	exits   atomic.Int64 // of processes that could not start
+
+	// rest lets time go by between two faults.
+	rest func(context.Context, time.Duration)
 
 	// redisTurn is held by whoever does something to the master of Redis.
 	redisTurn sync.Mutex
@@ -56,7 +60,7 @@ type options struct {
 
 // open brings the services up.
 func open(ctx context.Context, o options, out io.Writer) (*stage, error) {
-	s := &stage{options: o, out: out, faults: map[string]int{}, began: time.Now(), proxies: services.NewProxies()}
+	s := &stage{options: o, out: out, rest: sleep, faults: map[string]int{}, began: time.Now(), proxies: services.NewProxies()}
 	programs, err := services.FindPrograms(ctx, o.root)
 	if err != nil {
 		return s, err
@@ -135,8 +139,10 @@ func (s *stage) failure() error {
 	return errors.Join(s.broken...)
 }
 
-// run plays a run and says what came of it.
+// run plays a round and says what came of it.
 func (s *stage) run(ctx context.Context) (*report, error) {
+	s.round++
+	s.worlds = nil
 	for i, clock := range s.clocks {
 		w, err := s.newWorld(ctx, clock, s.seed+uint64(i), s.processes)
 		if err != nil {
@@ -147,6 +153,10 @@ func (s *stage) run(ctx context.Context) (*report, error) {
 	if err := s.kafka.Healed(ctx); err != nil {
 		return nil, err
 	}
+	s.mu.Lock()
+	s.faults, s.missed = map[string]int{}, 0
+	s.mu.Unlock()
+	s.exits.Store(0)
 	stop := make(chan struct{})
 	var keeping sync.WaitGroup
 	for _, w := range s.worlds {

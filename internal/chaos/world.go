@@ -60,7 +60,7 @@ const (
 // newWorld makes topics and processes; nothing runs yet.
 func (s *stage) newWorld(ctx context.Context, clock string, seed uint64, processes int) (*world, error) {
 	w := &world{stage: s, name: clock, clock: clock, acked: map[int32]map[int64]int64{}}
-	w.group = fmt.Sprintf("chaos-%s-%d", clock, len(s.worlds)+1)
+	w.group = fmt.Sprintf("chaos-%d-%s", s.round, clock)
 	w.events, w.sends, w.decisions, w.dead = w.group+"-events", w.group+"-sends", w.group+"-decisions", w.group+"-dead"
 	text := workload.WallRules
 	w.generator, w.gap = workload.NewWall(seed, 120), 25*time.Millisecond
@@ -71,7 +71,7 @@ func (s *stage) newWorld(ctx context.Context, clock string, seed uint64, process
 		began := time.Now()
 		w.timeOf = func(t time.Time) int64 { return eventStart + eventSpeed*t.Sub(began).Milliseconds() }
 	}
-	w.rules = filepath.Join(s.dir, clock+".yaml")
+	w.rules = filepath.Join(s.dir, w.group+"-rules.yaml")
 	if err := os.WriteFile(w.rules, text, 0o600); err != nil {
 		return nil, err
 	}

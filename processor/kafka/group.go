@@ -29,11 +29,12 @@ type Group struct {
 	cfg      Config
 	topology *Topology
 	parts    Partitions
-	joined   chan struct{} // closed once session is set
-	session  *kgo.GroupTransactSession
+	joined   chan struct{} // closed once there is a session
 
-	mu    sync.Mutex
-	owned map[processor.TopicPartition]bool
+	mu sync.Mutex
+	// session is replaced when its producer cannot be used any more.
+	session *kgo.GroupTransactSession
+	owned   map[processor.TopicPartition]bool
 	// revoked: the session would abort the next transaction because of a
 	// revocation that its partitions have nothing to do with.
 	revoked bool
@@ -47,6 +48,15 @@ func NewGroup(cfg Config, topology *Topology) *Group {
 // Join enters the group. Assignments go to parts from now on.
 func (g *Group) Join(parts Partitions) error {
 	g.parts = parts
+	if err := g.join(); err != nil {
+		return err
+	}
+	close(g.joined)
+	return nil
+}
+
+// join makes a session, which enters the group.
+func (g *Group) join() error {
 	cfg := &g.cfg
 	opts := append(cfg.common("group"),
 		kgo.ConsumerGroup(cfg.Group),
@@ -72,24 +82,44 @@ func (g *Group) Join(parts Partitions) error {
 		return fmt.Errorf("kafka client: %w", err)
 	}
 	session.Client().PauseFetchTopics(cfg.Events...)
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	g.session = session
-	close(g.joined)
 	return nil
 }
 
-// cl returns the group's client. Callbacks may come before Join has returned.
-func (g *Group) cl() *kgo.Client {
+// now returns the session in force. Callbacks may come before Join has returned.
+func (g *Group) now() *kgo.GroupTransactSession {
 	<-g.joined
-	return g.session.Client()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.session
+}
+
+// cl returns the group's client.
+func (g *Group) cl() *kgo.Client { return g.now().Client() }
+
+// renew leaves the group and enters it anew, with another producer of the same
+// transactional id: its first request settles what the former one has left behind.
+// Nothing of any partition runs when it returns, until it is assigned again.
+func (g *Group) renew(cause error) error {
+	g.cfg.Logger.Warn("the producer cannot be used any more: the group is left and entered anew", "error", cause.Error())
+	g.now().Close()
+	g.keepOnly(nil) // whatever the session has told on its way out
+	return g.join()
 }
 
 // Watch reports errors of the membership until ctx ends. Records never come
 // this way.
 func (g *Group) Watch(ctx context.Context) {
 	for ctx.Err() == nil {
-		fetches := g.session.PollFetches(ctx)
+		session := g.now()
+		fetches := session.PollFetches(ctx)
 		if fetches.IsClientClosed() {
-			return
+			if !g.replaced(ctx, session) {
+				return
+			}
+			continue
 		}
 		for _, e := range fetches.Errors() {
 			if ctx.Err() == nil && !errors.Is(e.Err, context.Canceled) {
@@ -99,8 +129,20 @@ func (g *Group) Watch(ctx context.Context) {
 	}
 }
 
+// replaced waits until another session is in force; false if ctx ends before.
+func (g *Group) replaced(ctx context.Context, former *kgo.GroupTransactSession) bool {
+	for g.now() == former {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	return true
+}
+
 // Leave leaves the group and closes the clients.
-func (g *Group) Leave() { g.session.Close() }
+func (g *Group) Leave() { g.now().Close() }
 
 func flatten(m map[string][]int32) []processor.TopicPartition {
 	var out []processor.TopicPartition
@@ -159,18 +201,18 @@ func (g *Group) Publish(ctx context.Context, pubs []*processor.Publication) erro
 	// Cancelling a request of a transaction midway would leave its outcome
 	// unknown; the requests have time limits of their own.
 	ctx = context.WithoutCancel(ctx)
-	<-g.joined
-	g.forgetRevocation(ctx)
-	if err := g.session.Begin(); err != nil {
+	session := g.now()
+	g.forgetRevocation(ctx, session)
+	if err := session.Begin(); err != nil {
 		return g.settle(ctx, fmt.Errorf("begin transaction: %w", err))
 	}
-	if err := g.produce(ctx, pubs); err != nil {
-		if _, aerr := g.session.End(ctx, kgo.TryAbort); aerr != nil {
+	if err := g.produce(ctx, session, pubs); err != nil {
+		if _, aerr := session.End(ctx, kgo.TryAbort); aerr != nil {
 			return g.settle(ctx, errors.Join(err, aerr))
 		}
 		return fmt.Errorf("%w: %w", processor.ErrNotPublished, err)
 	}
-	committed, err := g.session.End(kgo.PreTxnCommitFnContext(ctx, func(req *kmsg.TxnOffsetCommitRequest) error {
+	committed, err := session.End(kgo.PreTxnCommitFnContext(ctx, func(req *kmsg.TxnOffsetCommitRequest) error {
 		return g.commitTo(req, pubs)
 	}), kgo.TryCommit)
 	switch {
@@ -184,27 +226,27 @@ func (g *Group) Publish(ctx context.Context, pubs []*processor.Publication) erro
 
 // forgetRevocation ends an empty transaction, which makes the session forget a
 // revocation that is over. Nothing is sent.
-func (g *Group) forgetRevocation(ctx context.Context) {
+func (g *Group) forgetRevocation(ctx context.Context, session *kgo.GroupTransactSession) {
 	g.mu.Lock()
 	revoked := g.revoked
 	g.revoked = false
 	g.mu.Unlock()
-	if revoked && g.session.Begin() == nil {
-		if _, err := g.session.End(ctx, kgo.TryAbort); err != nil {
+	if revoked && session.Begin() == nil {
+		if _, err := session.End(ctx, kgo.TryAbort); err != nil {
 			g.cfg.Logger.Warn("end an empty transaction", "error", err.Error())
 		}
 	}
 }
 
 // produce sends the records and waits until the broker has them.
-func (g *Group) produce(ctx context.Context, pubs []*processor.Publication) error {
+func (g *Group) produce(ctx context.Context, session *kgo.GroupTransactSession, pubs []*processor.Publication) error {
 	var mu sync.Mutex
 	var failure error
 	produced := false
 	for _, pub := range pubs {
 		err := pub.EachRecord(func(r *sinks.Record) error {
 			produced = true
-			g.session.Produce(ctx, toKafka(r), func(done *kgo.Record, err error) {
+			session.Produce(ctx, toKafka(r), func(done *kgo.Record, err error) {
 				mu.Lock()
 				defer mu.Unlock()
 				switch {
@@ -227,7 +269,7 @@ func (g *Group) produce(ctx context.Context, pubs []*processor.Publication) erro
 	if !produced {
 		return nil
 	}
-	if err := g.cl().Flush(ctx); err != nil {
+	if err := session.Client().Flush(ctx); err != nil {
 		return err
 	}
 	mu.Lock()
@@ -299,6 +341,13 @@ func (g *Group) settle(ctx context.Context, cause error) error {
 			err = cl.EndTransaction(ctx, kgo.TryAbort)
 		}
 		if err == nil {
+			// The session may say that all is well and yet never begin another
+			// transaction.
+			if _, _, err := cl.ProducerID(ctx); dead(err) {
+				if err := g.renew(err); err != nil {
+					return err
+				}
+			}
 			return fmt.Errorf("%w: %w", processor.ErrNotPublished, cause)
 		}
 		g.cfg.Logger.Warn("the outcome of a transaction is settled anew", "error", err.Error())
@@ -306,6 +355,14 @@ func (g *Group) settle(ctx context.Context, cause error) error {
 		time.Sleep(wait)
 		wait = min(2*wait, 2*time.Second)
 	}
+}
+
+// dead says that a producer was told something after which its client refuses to
+// begin a transaction for ever, as a broker does that has settled one by itself
+// (KIP-890). A new client is what helps.
+func dead(err error) bool {
+	var told *kerr.Error
+	return errors.As(err, &told) && !told.Retriable && !errors.Is(err, kerr.ProducerFenced)
 }
 
 // epochTries is how often a new producer epoch is asked for before an old one is

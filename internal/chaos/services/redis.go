@@ -255,7 +255,9 @@ func (r *Redis) FillMemory(ctx context.Context, full time.Duration) error {
 }
 
 // CanFillDisk says whether the servers have small disks of their own.
-func (r *Redis) CanFillDisk() bool { return r.servers[0].tiny && r.servers[1].tiny }
+func (r *Redis) CanFillDisk() bool {
+	return r.servers[0] != nil && r.servers[1] != nil && r.servers[0].tiny && r.servers[1].tiny
+}
 
 // FillDisk fills the master's disk for a while.
 func (r *Redis) FillDisk(ctx context.Context, full time.Duration) error {
