@@ -176,16 +176,6 @@ func observe(t *testing.T, rules string, jobs map[string]string) *prometheus {
 	return p
 }
 
-// services returns the addresses of the broker and of Redis.
-func services(t *testing.T) (kafka, redis string) {
-	t.Helper()
-	kafka, redis = os.Getenv("NUDGED_TEST_KAFKA"), os.Getenv("NUDGED_TEST_REDIS")
-	if kafka == "" || redis == "" {
-		leaveOut(t, "NUDGED_TEST_KAFKA and NUDGED_TEST_REDIS name no broker and no Redis: bring them up with deploy/local/up")
-	}
-	return kafka, redis
-}
-
 // shop is a nudged with traffic, and a nudged forward behind it.
 type shop struct {
 	daemon, forward         *running

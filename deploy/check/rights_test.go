@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -34,33 +33,11 @@ const password = "a password"
 // secure brings them up.
 func secure(t *testing.T) *secured {
 	t.Helper()
-	if os.Getenv("NUDGED_TEST_KAFKA") == "" {
-		leaveOut(t, "NUDGED_TEST_KAFKA names no broker, so there is none to be had: see deploy/local/up")
-	}
-	dir := t.TempDir()
+	services(t) // they can be had
 	s := &secured{kafka: freeAddress(t)}
 	_, port, _ := net.SplitHostPort(s.kafka)
-	env := []string{"NUDGED_SERVICES_DIR=" + dir, "NUDGED_SERVICES_ENGINE=native", "NUDGED_KAFKA_SASL_PORT=" + port}
-	t.Cleanup(func() {
-		down := exec.Command(path("deploy/local/down"))
-		down.Env = environment(env...)
-		if said, err := down.CombinedOutput(); err != nil {
-			t.Errorf("deploy/local/down: %v\n%s", err, said)
-		}
-	})
-	output(t, env, "deploy/local/up")
-	text, err := os.ReadFile(filepath.Join(dir, "services.env"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(text)) {
-		switch key, value, _ := strings.Cut(strings.TrimSpace(line), "="); key {
-		case "NUDGED_TEST_KAFKA":
-			s.open = value
-		case "NUDGED_TEST_REDIS":
-			s.redis = value
-		}
-	}
+	state := ownServices(t, "NUDGED_KAFKA_SASL_PORT="+port)
+	s.open, s.redis = state["NUDGED_TEST_KAFKA"], state["NUDGED_TEST_REDIS"]
 	s.kafkaRights(t)
 	s.redisRights(t)
 	return s

@@ -4,10 +4,49 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 )
+
+// services returns the addresses of the broker and of Redis.
+func services(t *testing.T) (kafka, redis string) {
+	t.Helper()
+	kafka, redis = os.Getenv("NUDGED_TEST_KAFKA"), os.Getenv("NUDGED_TEST_REDIS")
+	if kafka == "" || redis == "" {
+		leaveOut(t, "NUDGED_TEST_KAFKA and NUDGED_TEST_REDIS name no broker and no Redis: bring them up with deploy/local/up")
+	}
+	return kafka, redis
+}
+
+// ownServices brings up a Kafka and a Redis for the test alone, as processes of
+// this machine, and returns what services.env says of them.
+func ownServices(t *testing.T, env ...string) map[string]string {
+	t.Helper()
+	dir := t.TempDir()
+	env = append(env, "NUDGED_SERVICES_DIR="+dir, "NUDGED_SERVICES_ENGINE=native")
+	t.Cleanup(func() {
+		down := exec.Command("deploy/local/down")
+		down.Dir, down.Env = root, environment(env...)
+		if said, err := down.CombinedOutput(); err != nil {
+			t.Errorf("deploy/local/down: %v\n%s", err, said)
+		}
+	})
+	output(t, env, "deploy/local/up")
+	text, err := os.ReadFile(filepath.Join(dir, "services.env"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := map[string]string{}
+	for line := range strings.Lines(string(text)) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		state[key] = value
+	}
+	return state
+}
 
 // running is a program under way.
 type running struct {

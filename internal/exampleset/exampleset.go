@@ -50,6 +50,9 @@ func Folders(dir string) ([]Folder, error) {
 				f.Rules = append(f.Rules, file)
 			}
 		}
+		if programs, err := filepath.Glob(filepath.Join(dir, e.Name(), "*.go")); err != nil || len(programs) > 0 {
+			continue // a program, not rules
+		}
 		folders = append(folders, f)
 	}
 	return folders, nil

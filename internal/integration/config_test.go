@@ -21,7 +21,7 @@ commit_interval: 250ms
 `)
 	e := nudged(t, []string{"NUDGED_REDIS_PASSWORD=secret-of-environment", "NUDGED_MAX_AHEAD=90s"}, "run", "--config", config, "--print-config")
 	e.requireSays(t, 0)
-	if strings.Contains(e.stdout+e.stderr, "secret") {
+	if strings.Contains(e.stdout+e.stderr, "secret-of-") {
 		t.Error("a secret is shown")
 	}
 	if n := strings.Count(e.stdout, "(hidden)"); n != 3 {

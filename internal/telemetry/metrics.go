@@ -121,7 +121,7 @@ func (s *Sources) observePartitions(observe func(gauge int, v float64, labels me
 				observe(2, lag.Clock.Seconds(), labels)
 			}
 		}
-		observe(3, number(p.Ready), labels)
+		observe(3, number(p.Ready && p.Trouble == ""), labels) // as /readyz says
 		observe(4, number(p.Stopped != nil), labels)
 		if n, ok := pending[p.Input]; ok {
 			observe(5, float64(n), labels)
