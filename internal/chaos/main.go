@@ -47,6 +47,9 @@ func execute(ctx context.Context, args []string, out, errs io.Writer) int {
 	}
 	clean, err := runOnce(ctx, o, out)
 	switch {
+	case ctx.Err() != nil:
+		fmt.Fprintln(errs, "chaos: interrupted; nothing was checked")
+		return 3
 	case err != nil:
 		fmt.Fprintln(errs, err)
 		return 3
