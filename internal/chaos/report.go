@@ -32,6 +32,11 @@ func (s *stage) judge(ctx context.Context, wait error) (*report, error) {
 		if err != nil {
 			return nil, errors.Join(err, s.failure())
 		}
+		metadata, ends, err := w.positions(ctx)
+		if err != nil {
+			return nil, err
+		}
+		f.Positions(metadata, ends)
 		for _, d := range append(w.daemons, w.third) {
 			w.problems = append(w.problems, d.grumbles()...)
 		}
@@ -70,6 +75,9 @@ func (r *report) print(out io.Writer) {
 	}
 	fmt.Fprintf(out, "%d faults: %s\n", r.faults(), strings.Join(kinds, ", "))
 	fmt.Fprintf(out, "%d orders to die at a step were not reached; %d starts failed for want of a service\n", s.missed, s.exits.Load())
+	if n := s.redis.Damaged(); n > 0 {
+		fmt.Fprintf(out, "Redis found its own file damaged %d times, and began with nothing\n", n)
+	}
 	for _, w := range r.worlds {
 		f := w.findings
 		fmt.Fprintf(out, "\n%s clock: %d events, %d commands owed, %d lost, %d duplicated, %d extra\n", w.world.clock, w.world.produced, f.Owed, f.Lost, f.Duplicated, f.Extra)

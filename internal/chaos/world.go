@@ -218,6 +218,31 @@ func (w *world) applied(ctx context.Context) error {
 	return behind
 }
 
+// positions returns what the group has committed beside the offsets, and the ends of
+// the input.
+func (w *world) positions(ctx context.Context) (metadata map[int32]string, ends map[int32]int64, err error) {
+	adm := w.stage.kafka.Admin()
+	listed, err := adm.ListEndOffsets(ctx, w.events)
+	if err == nil {
+		err = listed.Error()
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("list the ends of %s: %w", w.events, err)
+	}
+	committed, err := adm.FetchOffsets(ctx, w.group)
+	if err != nil {
+		return nil, nil, fmt.Errorf("fetch the offsets of %s: %w", w.group, err)
+	}
+	metadata, ends = map[int32]string{}, map[int32]int64{}
+	listed.Each(func(o kadm.ListedOffset) {
+		ends[o.Partition] = o.Offset
+		if at, ok := committed.Lookup(o.Topic, o.Partition); ok {
+			metadata[o.Partition] = at.Metadata
+		}
+	})
+	return metadata, ends, nil
+}
+
 // settled waits until all is there that is owed. What it returns is what is
 // missing still when the patience is over.
 func (w *world) settled(ctx context.Context) error {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -37,6 +38,7 @@ type redisServer struct {
 	dir     string
 	tiny    bool // dir is a file system of its own, which can be filled up
 	client  *goredis.Client
+	damaged atomic.Int64 // times that its file was thrown away
 
 	mu    sync.Mutex
 	sizes []fileSize // of its append-only file, as it grew lately
@@ -124,8 +126,22 @@ func (r *Redis) server(other int) *redisServer {
 	return r.servers[(r.master+other)%2]
 }
 
-// up starts the server and waits until it has loaded its data.
+// up starts the server and waits until it has loaded its data. After its disk was
+// full Redis 7.0 may find that it has damaged its own file: then nobody can help it,
+// the file is thrown away.
 func (s *redisServer) up(ctx context.Context) error {
+	err := s.begin(ctx)
+	if !errors.Is(err, errEnded) || !strings.Contains(s.Tail(5), "Bad file format reading the append only file") {
+		return err
+	}
+	s.damaged.Add(1)
+	if err := os.RemoveAll(filepath.Join(s.dir, "appendonlydir")); err != nil {
+		return err
+	}
+	return s.begin(ctx)
+}
+
+func (s *redisServer) begin(ctx context.Context) error {
 	if err := s.Start(); err != nil {
 		return err
 	}
@@ -232,6 +248,10 @@ func (r *Redis) FailOver(ctx context.Context, lag, down time.Duration) error {
 	}
 	return r.follow(ctx)
 }
+
+// Damaged is how often a server has found its own file damaged, and begun with
+// nothing.
+func (r *Redis) Damaged() int64 { return r.servers[0].damaged.Load() + r.servers[1].damaged.Load() }
 
 // Empty removes everything.
 func (r *Redis) Empty(ctx context.Context) error {

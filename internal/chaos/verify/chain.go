@@ -37,6 +37,12 @@ func checkChain(t *Topics, p int32, records []*record, f *Findings) []*record {
 		checkBatch(t, p, batch, before, lastOffset, f)
 		before = batch[n-1]
 	}
+	if before != nil {
+		if f.Newest == nil {
+			f.Newest = map[int32]int64{}
+		}
+		f.Newest[p] = before.seq
+	}
 	return records
 }
 

@@ -3,6 +3,7 @@ package verify
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Findings are what a check has found.
@@ -14,6 +15,8 @@ type Findings struct {
 	Problems   []string
 	// Outcomes counts what was decided.
 	Outcomes map[string]int
+	// Newest is the number of the newest batch with records, by input partition.
+	Newest   map[int32]int64
 	Lateness []int64 // ms from due to the record's append, of commands that the clock made
 }
 
@@ -32,6 +35,21 @@ func (f *Findings) count(outcome string) {
 		f.Outcomes = map[string]int{}
 	}
 	f.Outcomes[outcome]++
+}
+
+// Positions compares what the group has committed for each input partition with what
+// is visible: they have to be of the same transactions. ends are those of the input.
+func (f *Findings) Positions(metadata map[int32]string, ends map[int32]int64) {
+	for p, end := range ends {
+		values := map[string]string{}
+		for field := range strings.SplitSeq(metadata[p], ";") {
+			key, value, _ := strings.Cut(field, "=")
+			values[key] = value
+		}
+		if last := fmt.Sprint(f.Newest[p]); values["l"] != last || end > 0 && values["o"] != fmt.Sprint(end) {
+			f.problem("input %d: its records end at offset %d and the newest batch with records is %s, committed is %q", p, end, last, metadata[p])
+		}
+	}
 }
 
 // Percentile returns a percentile of the lateness, ms.

@@ -125,6 +125,20 @@ func TestWallClockNoticesWhatIsWrong(t *testing.T) {
 	}
 }
 
+// What is committed tells of exactly what is visible.
+func TestPositions(t *testing.T) {
+	ends := map[int32]int64{0: 10, 1: 0}
+	for metadata, clean := range map[string]bool{
+		"n1;o=10;s=9;l=7;c=5": true, "n1;o=10;s=9;l=8;c=5": false, "n1;o=9;s=9;l=7;c=5": false, "": false,
+	} {
+		f := &verify.Findings{Newest: map[int32]int64{0: 7}}
+		f.Positions(map[int32]string{0: metadata, 1: "n1;o=0;s=0;l=0"}, ends)
+		if f.Clean() != clean {
+			t.Errorf("%q: %v", metadata, f.Problems)
+		}
+	}
+}
+
 // eventRun makes a history on the event clock: what the simulation decides, in
 // batches.
 func eventRun(t *testing.T, seed uint64) (*rules.Set, seen) {
