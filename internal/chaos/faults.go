@@ -74,10 +74,15 @@ func (s *stage) wanted(name string) bool {
 // repeat goes through the faults in an order of the seed's, again and again.
 func (s *stage) repeat(ctx context.Context, loop string, faults []fault) {
 	dice := s.dice(loop)
+	least, most := 500*time.Millisecond, 3*time.Second
+	if s.duration >= longRun {
+		// Time to get on in between, too.
+		least, most = time.Second, 8*time.Second
+	}
 	for {
 		dice.Shuffle(len(faults), func(i, j int) { faults[i], faults[j] = faults[j], faults[i] })
 		for _, f := range faults {
-			s.rest(ctx, between(dice, 500*time.Millisecond, 3*time.Second))
+			s.rest(ctx, between(dice, least, most))
 			if ctx.Err() != nil {
 				return
 			}

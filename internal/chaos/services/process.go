@@ -80,16 +80,6 @@ func (p *Process) Running() bool {
 	return p.runs()
 }
 
-// Pid is its process id, 0 if it was never started.
-func (p *Process) Pid() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.cmd == nil {
-		return 0
-	}
-	return p.cmd.Process.Pid
-}
-
 // Signal sends a signal; to one that has ended it does nothing.
 func (p *Process) Signal(s syscall.Signal) {
 	p.mu.Lock()
