@@ -36,6 +36,10 @@ mutation: ## breaks every statement of the rule language once, and sees its test
 chaos: ## kills, cuts and empties everything, and proves that nothing is lost or repeated; arguments: make chaos CHAOS="-seed 7 -duration 20m"
 	go run ./internal/chaos $(CHAOS)
 
+.PHONY: chaos-short
+chaos-short: ## the same for some minutes, as a test: a fixed seed, then another one each time
+	deploy/local/with-services go test -tags chaos_short -count=1 -v -run TestNothingIsLostOrRepeated ./internal/chaos
+
 .PHONY: lint
 lint: ## golangci-lint (the first time, it is built: minutes)
 	go run $(GOLANGCI_LINT) run ./...

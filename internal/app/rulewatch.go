@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -26,9 +27,10 @@ type ruleWatch struct {
 	apply func(*rules.Set) error
 }
 
-// run watches until ctx ends. set is what is in force at first. An edit that is
-// not valid changes nothing, and is said loudly.
-func (w *ruleWatch) run(ctx context.Context, set *rules.Set) {
+// run watches until ctx ends. current is what is in force at first. An edit that is
+// not valid, or that nudged check --against refuses, changes nothing, and is said
+// loudly.
+func (w *ruleWatch) run(ctx context.Context, current *rulefile.Compiled) {
 	var changed <-chan fsnotify.Event
 	var failed <-chan error
 	watcher, err := w.watch()
@@ -53,7 +55,7 @@ func (w *ruleWatch) run(ctx context.Context, set *rules.Set) {
 			quiet = nil
 		case <-w.asked:
 		}
-		set = w.reload(set)
+		current = w.reload(current)
 	}
 }
 
@@ -78,19 +80,41 @@ func (w *ruleWatch) watch() (*fsnotify.Watcher, error) {
 }
 
 // reload reads the rules and returns what is in force from now on.
-func (w *ruleWatch) reload(old *rules.Set) *rules.Set {
-	set, err := rulefile.Load(w.path)
-	if err == nil && set.Version != old.Version {
-		err = w.apply(set)
+func (w *ruleWatch) reload(old *rulefile.Compiled) *rulefile.Compiled {
+	loaded, err := compileRules(w.path)
+	if err == nil && loaded.Set.Version != old.Set.Version {
+		if err = refusals(old, loaded); err == nil {
+			err = w.apply(loaded.Set)
+		}
 	}
 	switch {
 	case err != nil:
 		w.logger.Error("THE RULES WERE NOT RELOADED: those of before stay in force until the files are mended", "rules", w.path,
-			"in_force", old.Version, "error", err.Error())
+			"in_force", old.Set.Version, "error", err.Error())
 		return old
-	case set.Version == old.Version:
+	case loaded.Set.Version == old.Set.Version:
 		return old
 	}
-	w.logger.Info("new rules are in force", "rules", w.path, "from", old.Version, "to", set.Version, "count", len(set.Rules))
-	return set
+	w.logger.Info("new rules are in force", "rules", w.path, "from", old.Set.Version, "to", loaded.Set.Version, "count", len(loaded.Set.Rules))
+	return loaded
+}
+
+// compileRules reads rules with their text, to compare an edit with.
+func compileRules(path string) (*rulefile.Compiled, error) {
+	files, err := rulefile.Read(path)
+	if err != nil {
+		return nil, err
+	}
+	return rulefile.Compile(files)
+}
+
+// refusals are the edits that must not come into force while something runs.
+func refusals(old, loaded *rulefile.Compiled) error {
+	var refused []error
+	for _, change := range rulefile.Compare(old, loaded) {
+		if change.Refused {
+			refused = append(refused, errors.New(change.String()))
+		}
+	}
+	return errors.Join(refused...)
 }

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/nudged/nudged/rules"
-	"github.com/nudged/nudged/rules/rulefile"
 )
 
 // lines is a log that tells of each line.
@@ -43,7 +42,7 @@ func TestRulesAreReloaded(t *testing.T) {
 		}
 	}
 	edit("rules.yaml", testRules)
-	set, err := rulefile.Load(dir)
+	compiled, err := compileRules(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +56,7 @@ func TestRulesAreReloaded(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		w.run(ctx, set)
+		w.run(ctx, compiled)
 	}()
 	t.Cleanup(func() {
 		cancel()
@@ -106,9 +105,17 @@ func TestRulesAreReloaded(t *testing.T) {
 	edit("more.yaml", "rules: []\n")
 	says("THE RULES WERE NOT RELOADED") // still broken
 	edit("rules.yaml", strings.Replace(testRules, "1h", "2h", 1))
-	if s := comes(); s.Version == set.Version || len(s.Rules) != 1 {
+	if s := comes(); s.Version == compiled.Set.Version || len(s.Rules) != 1 {
 		t.Errorf("in force: %d rules, version %s", len(s.Rules), s.Version)
 	}
+	const tried = testRules + `    experiment: tried
+experiments:
+  tried: {arms: [{name: control, weight: 1}, {name: other, weight: WEIGHT}]}
+`
+	edit("rules.yaml", strings.Replace(tried, "WEIGHT", "1", 1))
+	comes()
+	edit("rules.yaml", strings.Replace(tried, "WEIGHT", "3", 1)) // needs a new phase
+	says("THE RULES WERE NOT RELOADED")
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,6 @@ import (
 	"github.com/nudged/nudged/processor/kafka"
 	"github.com/nudged/nudged/processor/redis"
 	"github.com/nudged/nudged/rules"
-	"github.com/nudged/nudged/rules/rulefile"
 	"github.com/nudged/nudged/sinks"
 	sinkkafka "github.com/nudged/nudged/sinks/kafka"
 	"github.com/nudged/nudged/sinks/stdout"
@@ -59,10 +58,11 @@ func (d *Daemon) Run(ctx context.Context) error {
 
 func (d *Daemon) run(ctx context.Context) error {
 	c := &d.Config
-	set, err := rulefile.Load(c.Rules)
+	compiled, err := compileRules(c.Rules)
 	if err != nil {
 		return err
 	}
+	set := compiled.Set
 	newDecoder, err := decoders(set, c.Input)
 	if err != nil {
 		return err
@@ -172,7 +172,7 @@ func (d *Daemon) run(ctx context.Context) error {
 		return err
 	}}
 	var wg sync.WaitGroup
-	wg.Go(func() { watch.run(watching, set) })
+	wg.Go(func() { watch.run(watching, compiled) })
 	defer wg.Wait()
 	defer stop()
 	return d.serve(ctx, pr, counters, source, group, targets, mux)
