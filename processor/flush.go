@@ -55,6 +55,19 @@ func (p *Partition) Flush(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	p.count.batches++
+	p.stored(&b)
+	p.obs.written(seq, len(b.States), marked, computed) // before anybody can publish it
+	if entry != nil {
+		p.hand(seq, p.head, entry)
+	} else {
+		p.hand(seq, p.head)
+	}
+	return nil
+}
+
+// stored notes that the store has applied the write.
+func (p *Partition) stored(b *Batch) {
 	for _, done := range b.Done {
 		delete(p.timers.buckets, done)
 	}
@@ -63,16 +76,8 @@ func (p *Partition) Flush(ctx context.Context) error {
 	p.book.settle()
 	clear(p.armed)
 	p.armed = p.armed[:0]
-	p.count.batches++
 	p.count.written += int64(len(b.States))
 	p.count.addTo(p.cfg.Counters)
-	p.obs.written(seq, len(b.States), marked, computed) // before anybody can publish it
-	if entry != nil {
-		p.hand(seq, p.head, entry)
-	} else {
-		p.hand(seq, p.head)
-	}
-	return nil
 }
 
 // writeStates lists the changed states, and the index entries for what they

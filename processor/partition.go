@@ -183,12 +183,17 @@ func (p *Partition) full() bool {
 		p.book.bytes >= p.cfg.CacheBytes/2
 }
 
-func (p *Partition) consumeChunk(ctx context.Context, recs []Record) error {
-	if cap(p.events) < len(recs) {
-		p.events = make([]rules.Event, len(recs))
-		p.refused = make([]error, len(recs))
+// room is where n records are decoded, used again for each chunk.
+func (p *Partition) room(n int) ([]rules.Event, []error) {
+	if cap(p.events) < n {
+		p.events = make([]rules.Event, n)
+		p.refused = make([]error, n)
 	}
-	events, refused := p.events[:len(recs)], p.refused[:len(recs)]
+	return p.events[:n], p.refused[:n]
+}
+
+func (p *Partition) consumeChunk(ctx context.Context, recs []Record) error {
+	events, refused := p.room(len(recs))
 	p.obs.begin()
 	end := p.clock
 	for i := range recs {

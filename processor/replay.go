@@ -75,11 +75,7 @@ func (p *Partition) replayTo(ctx context.Context, recs []Record) (rest []Record,
 }
 
 func (p *Partition) replayChunk(ctx context.Context, recs []Record) error {
-	if cap(p.events) < len(recs) {
-		p.events = make([]rules.Event, len(recs))
-		p.refused = make([]error, len(recs))
-	}
-	events, refused := p.events[:len(recs)], p.refused[:len(recs)]
+	events, refused := p.room(len(recs))
 	for i := range recs {
 		refused[i] = p.decode(ctx, &events[i], &recs[i])
 		if refused[i] != nil && ctx.Err() != nil {
@@ -382,16 +378,7 @@ func (p *Partition) flushReplay(ctx context.Context, last bool) error {
 	if err := p.retry(ctx, "write replay", func() error { return p.cfg.Store.Write(ctx, p.input, &b) }); err != nil {
 		return err
 	}
-	for _, done := range b.Done {
-		delete(p.timers.buckets, done)
-	}
-	p.head = b.Next
-	p.wrote = false
-	p.book.settle()
-	clear(p.armed)
-	p.armed = p.armed[:0]
-	p.count.written += int64(len(b.States))
-	p.count.addTo(p.cfg.Counters)
+	p.stored(&b)
 	return nil
 }
 

@@ -69,7 +69,7 @@ type sweeping struct {
 	// look is the next slice of users to be looked at since the rules have changed.
 	look int
 	// turn counts the slices looked through for states that nothing needs, by the
-	// clock; slices is how many there are, 0: not known.
+	// clock; slices is how many there are, as the store said last, 0: not known.
 	turn   int64
 	slices int
 }
@@ -206,9 +206,10 @@ func (p *Partition) sweepSlice(ctx context.Context, fired int64) (users int, err
 	}
 	if s.Of != of {
 		// Never looked at, or the store was made anew with other slices.
+		again := s.Next > 0
 		s.Next, s.Of = 0, of
-		if list, of, err = p.slice(ctx, 0); err != nil {
-			return 0, err
+		if again {
+			return 0, nil
 		}
 	}
 	for _, u := range list {
@@ -284,6 +285,7 @@ func (p *Partition) slice(ctx context.Context, n int) (users []string, of int, e
 	if err != nil {
 		return nil, 0, err
 	}
+	p.sweep.slices = of
 	for i := range list {
 		u := &list[i]
 		users = append(users, u.User)
@@ -332,14 +334,13 @@ func (p *Partition) retire(ctx context.Context) error {
 	if s.At != 0 || p.clock == 0 {
 		return nil
 	}
-	if s.slices > 0 && p.clock/(retirePeriod/int64(s.slices)) == s.turn {
-		return nil
-	}
 	if s.slices == 0 {
-		var err error
-		if _, s.slices, err = p.slice(ctx, 0); err != nil {
+		_, _, err := p.slice(ctx, 0) // tells how many there are
+		if err != nil {
 			return err
 		}
+	} else if p.clock/(retirePeriod/int64(s.slices)) == s.turn {
+		return nil
 	}
 	s.turn = p.clock / (retirePeriod / int64(s.slices))
 	users, _, err := p.slice(ctx, int(s.turn%int64(s.slices)))
