@@ -61,8 +61,12 @@ type claiming struct {
 
 // claim carries out the protocol's claim for all requests and answers each.
 func (pr *Processor) claim(ctx context.Context, reqs []claimRequest) {
-	pr.txn.Lock()
-	defer pr.txn.Unlock()
+	select {
+	case pr.txn <- struct{}{}:
+	case <-ctx.Done():
+		return // and so are the workers' contexts
+	}
+	defer func() { <-pr.txn }()
 	answer := func(r claimRequest, p *Partition, err error) { r.reply <- claimReply{p, err} }
 	tps := make([]TopicPartition, len(reqs))
 	for i, r := range reqs {
