@@ -23,16 +23,18 @@ func every(period, from int64) *rules.Schedule {
 	}}
 }
 
+var scheduledSend = rules.Send{Channel: "push", Class: "ad", Template: "t"}
+
 // withSchedules adds rules that schedules start to a random set.
 func withSchedules(d dice, set *rules.Set, start int64) *rules.Set {
 	for i := range 1 + d(3) {
 		r := &rules.Rule{
 			Name: fmt.Sprintf("scheduled_%d", i), Priority: d(3), Cooldown: pick(d, 0, 0, hour),
-			Send:     rules.Send{Channel: "push", Class: "ad", Template: "t"},
+			Program:  rules.AtOnce(scheduledSend),
 			Schedule: every(pick(d, 10*mins, hour, day), start+int64(d(100))*mins),
 		}
 		if d.chance(40) {
-			r.Waits, r.Wait = true, pick(d, sec, mins, 5*hour)
+			r.Program = rules.After(pick(d, sec, mins, 5*hour), scheduledSend)
 			r.Unless = []rules.Unless{{On: []string{pick(d, readTypes...)}}}
 		}
 		if d.chance(70) {
@@ -106,7 +108,7 @@ func TestSchedulesAgainstTheSimulation(t *testing.T) {
 func scheduled(change func(*rules.Rule)) *rules.Set {
 	seen := &rules.Metric{Name: "seen", Kind: rules.Count, On: []string{"a"}, Reset: []string{"b"}}
 	r := &rules.Rule{
-		Name: "noon", Send: rules.Send{Channel: "push", Class: "ad", Template: "t"}, Schedule: every(day, noon),
+		Name: "noon", Program: rules.AtOnce(scheduledSend), Schedule: every(day, noon),
 	}
 	r.Schedule.Audience = func(e *rules.Env) rules.Truth { return rules.TruthOf(e.Metric(seen).Int() > 0) }
 	if change != nil {

@@ -274,8 +274,8 @@ func TestSetParts(t *testing.T) {
 	if cart.Cost != (rules.Cost{Send: 15, Coupon: 5000}) {
 		t.Errorf("cost: %+v", cart.Cost)
 	}
-	if !cart.Waits || cart.Wait != 7*24*hour || cart.Send.Template != "cart_coupon_10" {
-		t.Errorf("the fields of a plain rule: %t %d %+v", cart.Waits, cart.Wait, cart.Send)
+	if p := cart.Program; len(p) != 2 || p[0].Wait != 7*24*hour || p[1].Send.Template != "cart_coupon_10" {
+		t.Errorf("the program of a plain rule: %+v", p)
 	}
 
 	bf := ruleNamed(t, s, "black_friday")
