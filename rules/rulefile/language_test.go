@@ -292,6 +292,21 @@ func TestSetParts(t *testing.T) {
 	}
 }
 
+// "true" in quotes is the condition, and not an audience of that name.
+func TestAudienceOfEverybody(t *testing.T) {
+	for _, audience := range []string{`true`, `"true"`} {
+		s := parseText(t, `rules:
+  - name: r
+    schedule: {cron: "0 9 * * *"}
+    audience: `+audience+`
+    send: {channel: c, class: ad, template: t}
+`, false)
+		if got := s.Rules[0].Schedule.Audience(&rules.Env{Set: s, State: &rules.State{}}); got != rules.True {
+			t.Errorf("audience: %s is %v", audience, got)
+		}
+	}
+}
+
 // An audience is asked like any condition, by name and inside of others.
 func TestAudiences(t *testing.T) {
 	backends(t, func(t *testing.T, onlyCEL bool) {
