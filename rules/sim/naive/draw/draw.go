@@ -234,7 +234,10 @@ func Events(t *rapid.T, start int64, most int) []naive.Event {
 		e.Type = d.one("type", types...)
 		e.ID = "e" + strconv.Itoa(i)
 		if d.upTo(9, "repeats") == 9 {
-			e.ID = "e" + strconv.Itoa(d.upTo(i, "which"))
+			// Later than a week a state may be gone, and the id with it.
+			if which := d.upTo(i, "which"); e.Time-events[which].Time <= 5*day {
+				e.ID = "e" + strconv.Itoa(which)
+			}
 		}
 		e.Fields = d.fields()
 	}
