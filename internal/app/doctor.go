@@ -135,4 +135,3 @@ func within[T any](ctx context.Context, look func() *T) func() *T {
 		}
 	}
 }
-

@@ -134,13 +134,14 @@ var words = map[Status]string{OK: "ok", Warning: "WARNING", Failure: "FAILURE", 
 
 // Print writes the report for people.
 func (r *Report) Print(w io.Writer) {
-	for _, f := range r.Findings {
+	for i, f := range r.Findings {
 		name := f.Check
 		if f.Subject != "" {
 			name += " " + f.Subject
 		}
 		fmt.Fprintf(w, "%-11s  %s: %s\n", words[f.Status], name, indent(f.Found))
-		if f.Status != OK {
+		// Once for findings that follow each other.
+		if f.Status != OK && (i == 0 || r.Findings[i-1].Check != f.Check || r.Findings[i-1].Status == OK) {
 			fmt.Fprintf(w, "%13swhy: %s\n", "", indent(f.Why))
 		}
 		if f.Do != "" {

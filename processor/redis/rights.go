@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"strings"
 	"sync/atomic"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -36,6 +37,8 @@ func CheckRights(ctx context.Context, node *goredis.Client, group string, tp pro
 	}
 	cl := goredis.NewClient(&opts)
 	defer cl.Close()
+	conn := cl.Conn()
+	defer conn.Close()
 
 	p := newPartition(group, tp)
 	var denied []Denied
@@ -43,7 +46,7 @@ func CheckRights(ctx context.Context, node *goredis.Client, group string, tp pro
 		var reply goredis.Error
 		switch {
 		case err == nil, errors.Is(err, goredis.Nil):
-		case goredis.HasErrorPrefix(err, "NOPERM"):
+		case goredis.HasErrorPrefix(err, "NOPERM"), goredis.HasErrorPrefix(err, "EXECABORT") && strings.Contains(err.Error(), "NOPERM"):
 			denied = append(denied, Denied{command, err})
 		case !errors.As(err, &reply), goredis.HasErrorPrefix(err, "NOAUTH"), goredis.HasErrorPrefix(err, "WRONGPASS"):
 			return err
@@ -51,15 +54,15 @@ func CheckRights(ctx context.Context, node *goredis.Client, group string, tp pro
 		return nil // what else Redis has to say is not about rights
 	}
 	for _, args := range [][]any{{"watch", p.header}, {"unwatch"}, {"exec"}} {
-		if err := ask(args[0].(string), cl.Do(ctx, args...).Err()); err != nil {
+		if err := ask(args[0].(string), conn.Do(ctx, args...).Err()); err != nil {
 			return nil, err
 		}
 	}
-	if err := cl.Do(ctx, "multi").Err(); err != nil {
+	if err := conn.Do(ctx, "multi").Err(); err != nil {
 		return denied, ask("multi", err)
 	}
 	commands := p.commands()
-	cmds, _ := cl.Pipelined(ctx, func(pipe goredis.Pipeliner) error {
+	cmds, _ := conn.Pipelined(ctx, func(pipe goredis.Pipeliner) error {
 		for _, args := range commands {
 			pipe.Do(ctx, args...)
 		}
