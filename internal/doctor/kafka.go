@@ -116,7 +116,12 @@ func (f *KafkaFacts) lookAtTopics(ctx context.Context, cl *kgo.Client, c *config
 		wg.Go(func() {
 			ctx, cancel := context.WithTimeout(ctx, oneAnswer)
 			defer cancel()
-			v, err := kmsg.NewPtrApiVersionsRequest().RequestWith(ctx, cl.Broker(int(b.NodeID)))
+			req := kmsg.NewPtrApiVersionsRequest()
+			req.ClientSoftwareName, req.ClientSoftwareVersion = "nudged-doctor", "1" // it must not be empty
+			v, err := req.RequestWith(ctx, cl.Broker(int(b.NodeID)))
+			if err == nil {
+				err = kerr.ErrorForCode(v.ErrorCode)
+			}
 			mu.Lock()
 			defer mu.Unlock()
 			if named[i].Err = err; err == nil {
