@@ -132,7 +132,7 @@ func (pr *Processor) judge(ctx context.Context, c *claiming, kafka Inspection) e
 		return fmt.Errorf("read the stored header of %s: %w", c.input, err)
 	}
 	c.finding = finding{
-		input: c.input, group: pr.cfg.Group, id: pr.identity(kafka), kafka: kafka, r: r,
+		input: c.input, group: pr.cfg.Group, id: identity(pr.cfg.Group, kafka), kafka: kafka, r: r,
 	}
 	c.finding.groups = func() ([]string, error) {
 		found, err := pr.survey(ctx, &c.finding, Evidence{}, nil)
@@ -168,8 +168,8 @@ func (pr *Processor) judge(ctx context.Context, c *claiming, kafka Inspection) e
 }
 
 // identity is what a stored header must say it belongs to.
-func (pr *Processor) identity(kafka Inspection) string {
-	return fmt.Sprintf("%s %s %d", pr.cfg.Group, kafka.TopicID, kafka.Counts.Input)
+func identity(group string, kafka Inspection) string {
+	return fmt.Sprintf("%s %s %d", group, kafka.TopicID, kafka.Counts.Input)
 }
 
 // take claims the partition in the store and opens it.
