@@ -1,6 +1,7 @@
 package processor
 
 import (
+	"bytes"
 	"context"
 	"slices"
 )
@@ -49,6 +50,25 @@ func (pr *Processor) PublishNow(ctx context.Context) error { return pr.publishAl
 
 // CheckFence is what an idle partition does once a second.
 func (p *Partition) CheckFence(ctx context.Context) error { return p.checkFence(ctx) }
+
+// Trim is what an idle partition does about the outbox after it has forgotten
+// somebody.
+func (p *Partition) Trim(ctx context.Context) error { return p.trim(ctx) }
+
+// Remembers says where the memory of the partition has the text.
+func (p *Partition) Remembers(text string) (where []string) {
+	for _, segment := range p.book.segments {
+		if bytes.Contains(segment, []byte(text)) {
+			where = append(where, "book")
+		}
+	}
+	for _, d := range slices.Concat(p.timers.due, p.armed) {
+		if d.user == text {
+			where = append(where, "timers")
+		}
+	}
+	return where
+}
 
 // Hints lists what the partition has in memory of the timer index.
 func (p *Partition) Hints() []TimerEntry {

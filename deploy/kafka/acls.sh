@@ -7,13 +7,14 @@
 #   NUDGED          principal of `nudged run` (default User:nudged)
 #   PRODUCER        principal of the apps that produce events (default User:events)
 #   SENDER          principal of the service that reads commands (default User:sender)
+#   ERASER          principal of `nudged forget` (default: none)
 #   SENDER_GROUP    its consumer group (default sender)
 #   GROUP           nudged's kafka.group (default nudged)
 #   EVENTS SENDS DECISIONS DEAD_LETTERS   names (default events sends decisions dead-letters)
 #   KAFKA_BIN       folder of kafka-acls.sh (default: found in PATH, else /opt/kafka/bin)
 set -euo pipefail
 : "${BOOTSTRAP:=127.0.0.1:9092}" "${COMMAND_CONFIG:=}" "${GROUP:=nudged}" "${SENDER_GROUP:=sender}"
-: "${NUDGED:=User:nudged}" "${PRODUCER:=User:events}" "${SENDER:=User:sender}"
+: "${NUDGED:=User:nudged}" "${PRODUCER:=User:events}" "${SENDER:=User:sender}" "${ERASER:=}"
 : "${EVENTS:=events}" "${SENDS:=sends}" "${DECISIONS:=decisions}" "${DEAD_LETTERS:=dead-letters}"
 
 acls=kafka-acls.sh
@@ -38,3 +39,10 @@ allow "$NUDGED" --transactional-id "$GROUP-" --resource-pattern-type prefixed --
 allow "$PRODUCER" --topic "$EVENTS" --operation Write
 allow "$SENDER" --topic "$SENDS" --operation Read
 allow "$SENDER" --group "$SENDER_GROUP" --operation Read
+
+if [[ -n $ERASER ]]; then
+  allow "$ERASER" --topic "$EVENTS" --operation Write
+  allow "$ERASER" --topic "$DECISIONS" --operation Read
+  allow "$ERASER" --topic "$SENDS" --topic "$DECISIONS" --topic "$DEAD_LETTERS" --operation Describe --operation DescribeConfigs
+  allow "$ERASER" --group "$GROUP" --operation Describe
+fi
