@@ -285,9 +285,10 @@ func TestConfiguration(t *testing.T) {
 	c.Redis.Password = "hunter2"
 	c.Forward.Headers = map[string]string{"Authorization": "Bearer 12345"}
 	f := &Facts{Config: c, RulesErr: errors.New("no rules"), ConfigErr: errors.Join(errors.New("clock: no"), errors.Join(
-		errors.New("redis: hunter2 is odd"), fmt.Errorf("nudged.yaml: [2:3]\n> 2 | password: 'swordfish'\n      ^ Bearer 12345")))}
+		errors.New("redis: hunter2 is odd"), fmt.Errorf("nudged.yaml: [2:3]\n> 2 | password: 'swordfish'\n      ^ Bearer 12345"),
+		errors.New(`environment variable NUDGED_FORWARD_HEADERS="{a: swordfish": no`), errors.New("forward.secrets: is empty")))}
 	r := Diagnose(f)
-	if r.Count[Failure] != 4 || r.Count[Unknown] != 2 || r.Status != Failure {
+	if r.Count[Failure] != 6 || r.Count[Unknown] != 2 || r.Status != Failure || !has(r, Failure, "config") {
 		t.Errorf("found %+v", r.Findings)
 	}
 	var text, data bytes.Buffer
@@ -303,10 +304,10 @@ func TestConfiguration(t *testing.T) {
 		}
 	}
 	var back Report
-	if err := json.Unmarshal(data.Bytes(), &back); err != nil || back.Count[Failure] != 4 || back.Findings[0].Status != Failure || back.Findings[0].Check != "config" {
+	if err := json.Unmarshal(data.Bytes(), &back); err != nil || back.Count[Failure] != 6 || back.Findings[0].Status != Failure || back.Findings[0].Check != "config" {
 		t.Errorf("read back %+v, %v", back, err)
 	}
-	if !strings.Contains(text.String(), "FAILURE      config: clock: no\n") || !strings.Contains(text.String(), "4 failures") {
+	if !strings.Contains(text.String(), "FAILURE      config: clock: no\n") || !strings.Contains(text.String(), "6 failures") || !strings.Contains(text.String(), "forward.secrets: is empty") {
 		t.Errorf("printed\n%s", &text)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -310,5 +309,5 @@ func (s *Settings) saw() string {
 	if denied(s.Err) {
 		return "not allowed to see them (DescribeConfigs)"
 	}
-	return strings.TrimSpace(fmt.Sprintf("they cannot be read: %v", s.Err))
+	return fmt.Sprintf("they cannot be read: %v", s.Err)
 }

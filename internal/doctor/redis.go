@@ -73,6 +73,9 @@ func dial(ctx context.Context, addr string) error {
 
 func lookAtNode(ctx context.Context, cl *goredis.Client, group string, tp processor.TopicPartition, now func() time.Time) Node {
 	n := Node{Address: cl.Options().Addr}
+	if n.Address == "FailoverClient" { // as the library calls it
+		n.Address = "the master that Sentinel names"
+	}
 	first, cancel := context.WithTimeout(ctx, oneAnswer)
 	defer cancel()
 	if err := cl.Ping(first).Err(); err != nil && !goredis.HasErrorPrefix(err, "NOPERM") {

@@ -110,8 +110,14 @@ func (f *findings) report(secrets []string) *Report {
 	return r
 }
 
-// secretKey is a line of a configuration that an error may quote.
-var secretKey = regexp.MustCompile(`(?im)(\b(?:password|sentinel_password|secrets?|authorization|token|headers)["']?\s*[:=]\s*)\S.*$`)
+// quoted are the places where an error about a configuration that cannot be read
+// may quote a secret: lines of the file, variables, and what Standard Webhooks signs
+// with.
+var quoted = []*regexp.Regexp{
+	regexp.MustCompile(`(?im)^(>?\s*\d+ \|.*(?:password|secrets?|authorization|token|headers)["']?\s*:).*$`),
+	regexp.MustCompile(`(NUDGED_\w*(?:PASSWORD|SECRETS|HEADERS)=).*`),
+	regexp.MustCompile(`(whsec_)\S+`),
+}
 
 func redact(text string, secrets []string) string {
 	for _, s := range secrets {
@@ -119,7 +125,10 @@ func redact(text string, secrets []string) string {
 			text = strings.ReplaceAll(text, s, "(hidden)")
 		}
 	}
-	return secretKey.ReplaceAllString(text, "$1(hidden)")
+	for _, q := range quoted {
+		text = q.ReplaceAllString(text, "$1(hidden)")
+	}
+	return text
 }
 
 // JSON writes the report for machines.

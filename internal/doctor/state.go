@@ -49,13 +49,14 @@ func (f *KafkaFacts) LookAtState(ctx context.Context, cl *kgo.Client, c *kafka.C
 		return
 	}
 	tps := f.Inputs(c.Events)
-	for try := range 2 {
+	stops := func(p Partition) bool { _, err := p.outlook(c.Group); return err != nil }
+	for range 2 {
 		if f.look(ctx, cl, c, tps, store, without); f.StateErr != nil {
 			return
 		}
 		// A claim may have come between the looks: what looks like a stop is looked
 		// at again.
-		if try == 0 && !slices.ContainsFunc(f.Partitions, func(p Partition) bool { _, err := p.outlook(c.Group); return err != nil }) {
+		if !slices.ContainsFunc(f.Partitions, stops) {
 			break
 		}
 	}
