@@ -34,7 +34,7 @@ func (g *Group) settle(ctx context.Context, began time.Time, failed error) error
 			return fmt.Errorf("%w: %w", processor.ErrNotPublished, failed)
 		case fenced && !g.fencedItself(began, failed):
 			return fmt.Errorf("%w %q: %w; give each process an id of its own (kafka.transactional_id)",
-				processor.ErrProducerFenced, g.cfg.TransactionalID, errors.Join(failed, err))
+				processor.ErrProducerFenced, g.cfg.TransactionalID, failed)
 		case fenced || useless:
 			if err := g.renew(err); err != nil {
 				return err
