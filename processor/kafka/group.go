@@ -51,6 +51,10 @@ func (g *Group) Join(parts Partitions) error {
 		return err
 	}
 	close(g.joined)
+	if err := g.cfg.checkTransactions(context.Background(), g.cl()); err != nil {
+		g.Leave()
+		return err
+	}
 	return nil
 }
 
@@ -122,7 +126,7 @@ func (g *Group) Watch(ctx context.Context) {
 		}
 		for _, e := range fetches.Errors() {
 			if ctx.Err() == nil && !errors.Is(e.Err, context.Canceled) {
-				g.cfg.Logger.Warn("consumer group", "group", g.cfg.Group, "error", e.Err.Error())
+				g.cfg.Logger.Warn("consumer group", "group", g.cfg.Group, "error", g.cfg.denied(e.Err, e.Topic, kmsg.ACLOperationRead).Error())
 			}
 		}
 	}
@@ -275,7 +279,7 @@ func (g *Group) produce(ctx context.Context, session *kgo.GroupTransactSession, 
 				switch {
 				case err != nil:
 					if failure == nil {
-						failure = fmt.Errorf("produce to %s/%d: %w", done.Topic, done.Partition, err)
+						failure = fmt.Errorf("produce to %s/%d: %w", done.Topic, done.Partition, g.cfg.denied(err, done.Topic, kmsg.ACLOperationWrite))
 					}
 				case done.Topic == g.cfg.Sends:
 					pub.AckedSend = max(pub.AckedSend, done.Offset+1)
