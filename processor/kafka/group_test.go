@@ -115,12 +115,7 @@ func TestProducerThatCannotGoOnIsReplaced(t *testing.T) {
 	if err := j.publish(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
-	j.cluster.ControlKey(kmsg.EndTxn.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
-		resp := req.ResponseKind().(*kmsg.EndTxnResponse)
-		resp.Version = req.GetVersion()
-		resp.ErrorCode = kerr.InvalidTxnState.Code
-		return resp, nil, true
-	})
+	j.cluster.ControlKey(kmsg.EndTxn.Int16(), endTxn(kerr.InvalidTxnState))
 	if err := j.publish(t.Context(), 2); !errors.Is(err, processor.ErrNotPublished) {
 		t.Fatalf("the broker refused to commit, the answer is: %v", err)
 	}
@@ -167,4 +162,50 @@ func TestPublishEndsThoughNoBrokerAnswers(t *testing.T) {
 	}
 	close(answer)
 	<-left
+}
+
+// A coordinator that was asked for a new epoch while the transaction is open calls
+// the producer fenced (transaction.version below 2). The process does that to itself
+// when it is not told what has become of its commit, and goes on.
+func TestFencedBySettling(t *testing.T) {
+	j := join(t)
+	if err := j.publish(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	j.cluster.ControlKey(kmsg.EndTxn.Int16(), endTxn(kerr.UnknownServerError))
+	j.cluster.ControlKey(kmsg.InitProducerID.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		resp := req.ResponseKind().(*kmsg.InitProducerIDResponse)
+		resp.Version = req.GetVersion()
+		resp.ErrorCode = kerr.ProducerFenced.Code
+		return resp, nil, true
+	})
+	if err := j.publish(t.Context(), 2); !errors.Is(err, processor.ErrNotPublished) {
+		t.Fatalf("nothing was told of the commit, the outcome is said to be: %v", err)
+	}
+	j.parts.wait(t, tp)
+	if err := j.publish(t.Context(), 3); err != nil {
+		t.Fatalf("after that nothing can be published: %v", err)
+	}
+}
+
+// endTxn answers a request to end a transaction with an error.
+func endTxn(told *kerr.Error) func(kmsg.Request) (kmsg.Response, error, bool) {
+	return func(req kmsg.Request) (kmsg.Response, error, bool) {
+		resp := req.ResponseKind().(*kmsg.EndTxnResponse)
+		resp.Version = req.GetVersion()
+		resp.ErrorCode = told.Code
+		return resp, nil, true
+	}
+}
+
+// Who is fenced in the middle of a fresh transaction has been so by another process.
+func TestFencedByAnother(t *testing.T) {
+	j := join(t)
+	if err := j.publish(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	j.cluster.ControlKey(kmsg.EndTxn.Int16(), endTxn(kerr.ProducerFenced))
+	if err := j.publish(t.Context(), 2); !errors.Is(err, processor.ErrProducerFenced) {
+		t.Fatalf("another process has the id, the outcome is said to be: %v", err)
+	}
 }
