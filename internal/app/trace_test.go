@@ -311,12 +311,19 @@ func TestTraces(t *testing.T) {
 
 	// Exemplars lead from the histograms to the sends; nowhere is a user's id.
 	_, metrics := s.get("/metrics", "application/openmetrics-text; version=1.0.0")
-	for _, name := range []string{"nudged_timer_lateness_seconds_bucket", "nudged_send_latency_seconds_bucket"} {
-		if !slices.ContainsFunc(strings.Split(metrics, "\n"), func(l string) bool {
-			return strings.HasPrefix(l, name) && strings.Contains(l, `trace_id="`+hex.EncodeToString(waits.TraceId)+`"`)
-		}) {
-			t.Errorf("no exemplar of %s leads to the timer's send", name)
-		}
+	leads := func(name string, to ...*tracev1.Span) bool {
+		return slices.ContainsFunc(strings.Split(metrics, "\n"), func(l string) bool {
+			return strings.HasPrefix(l, name) && slices.ContainsFunc(to, func(s *tracev1.Span) bool {
+				return strings.Contains(l, `trace_id="`+hex.EncodeToString(s.TraceId)+`"`)
+			})
+		})
+	}
+	if !leads("nudged_timer_lateness_seconds_bucket", waits) {
+		t.Error("no exemplar of the lateness leads to the timer's send")
+	}
+	// Of sends that took as long as each other a bucket keeps one.
+	if !leads("nudged_send_latency_seconds_bucket", o.named("send sends")...) {
+		t.Error("no exemplar of the latency leads to a send")
 	}
 	_, page := s.get("/", "text/html")
 	if !strings.Contains(page, "<td>later</td><td>sent</td>") || !strings.Contains(page, hex.EncodeToString(waits.TraceId)) {
