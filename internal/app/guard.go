@@ -98,6 +98,31 @@ func asksForPause(set *rules.Set) bool {
 	return false
 }
 
+// pausedRules are the rules with those paused that auto_pause has paused, as far as
+// Redis tells.
+func pausedRules(ctx context.Context, text *ruleText, store *redis.Store) (*rules.Set, error) {
+	if !asksForPause(text.Set) {
+		return text.Set, nil
+	}
+	kept, err := store.LoadWatched(ctx)
+	if err != nil {
+		return nil, err
+	}
+	tally, err := guard.ParseTally(kept)
+	if err != nil {
+		return nil, err
+	}
+	phases := map[guard.Phase]bool{}
+	for _, p := range tally.Paused {
+		phases[p] = true
+	}
+	paused, err := text.pausing(phases)
+	if err != nil {
+		return nil, err
+	}
+	return paused.Set, nil
+}
+
 // run watches until ctx ends. The process that owns the first partition counts.
 func (w *watching) run(ctx context.Context, status func() []processor.Status, first processor.TopicPartition) {
 	if w.off != "" {
