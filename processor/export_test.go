@@ -103,3 +103,12 @@ const EventsPerChunk = chunk
 
 // TraceOf is traceOf.
 var TraceOf = traceOf
+
+// LookAround looks at everybody after the rules have changed.
+func (p *Partition) LookAround(ctx context.Context) error {
+	for {
+		if more, err := p.lookAround(ctx); !more || err != nil {
+			return err
+		}
+	}
+}

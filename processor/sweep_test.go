@@ -233,7 +233,15 @@ func TestScheduleOfARunningProcessor(t *testing.T) {
 
 // What a paused rule has kept waiting fires once rules without the pause are in
 // force, though nothing else happens to the user.
-func TestUnpausedRulesFireForQuietUsers(t *testing.T) {
+func TestUnpausedRulesFireForQuietUsers(t *testing.T) { unpause(t, 1) }
+
+// The same if the partitions are claimed anew again and again, at any moment of the
+// look at everybody.
+func TestUnpausedRulesFireThroughClaims(t *testing.T) { unpause(t, 60) }
+
+// unpause has the rules without the pause come into force by so many claims.
+func unpause(t *testing.T, claims int) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		now := time.Now().UnixMilli()
 		make := func(paused bool, version string) *rules.Set {
@@ -256,7 +264,10 @@ func TestUnpausedRulesFireForQuietUsers(t *testing.T) {
 			t.Fatal("it has fired although its rule is paused")
 		}
 		resumed := time.Now()
-		r.pr.SetRules(make(false, "sha256:three"), decoder)
+		for i := range claims {
+			r.pr.SetRules(make(false, "sha256:three"), decoder)
+			time.Sleep(time.Duration(i) * time.Millisecond)
+		}
 		time.Sleep(30 * time.Second)
 		for i := range 20 {
 			if told, ok := r.toldAt(fmt.Sprint("u", i), "sent"); !ok || told.Before(resumed.Truncate(time.Second)) {
@@ -395,5 +406,63 @@ func TestLostRunsOfASchedule(t *testing.T) {
 		if !slices.Equal(users, []string{"sends u", "sends v"}) {
 			t.Errorf("Redis emptied %t: visible are %v, want a send for u and one for v", emptied, users)
 		}
+	}
+
+// Whoever was found overdue after an edit, and has not fired yet, is found again by
+// the next owner: in the index nobody looks behind the clock.
+func TestOverdueAfterAnEditSurvivesAClaim(t *testing.T) {
+	const users, hour = 20, 3600 * sec
+	began := int64(1_800_000_000_000)
+	rulesOf := func(paused bool, version string) *rules.Set {
+		r := after(10*sec, "a")
+		r.Paused = paused
+		s := theRules(r)
+		s.Version = version
+		return s
+	}
+	var events []event
+	for i := range users {
+		events = append(events, eventAt(began, "a", fmt.Sprint("u", i)))
+	}
+	sc := one(rulesOf(true, "sha256:paused"), events...)
+	s := newStand(t, sc, func(c *processor.Config) { c.EventClock = false })
+	tp, ctx := inputPartition(0), t.Context()
+	move := func(p *processor.Partition, to int64) {
+		t.Helper()
+		if _, err := p.MoveClock(ctx, to, 1000); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := s.claim(tp)
+	s.consume(p, sc.input[0])
+	move(p, began+hour)
+	s.flush(p)
+	s.publish()
+
+	s.cfg.Set = rulesOf(false, "sha256:goes-on")
+	s.pr = processor.New(s.cfg)
+	s.pr.Own(tp, func(err error) { t.Fatalf("%s has to be recovered: %v", tp, err) })
+	for range 3 { // each owner is gone after the batch that has found them
+		p = s.claim(tp)
+		if err := p.LookAround(ctx); err != nil {
+			t.Fatal(err)
+		}
+		s.flush(p)
+	}
+	p = s.claim(tp)
+	if err := p.LookAround(ctx); err != nil {
+		t.Fatal(err)
+	}
+	move(p, began+hour+sec)
+	s.flush(p)
+	s.publish()
+	sent := 0
+	for _, line := range s.told() {
+		if strings.Contains(line, "sent") {
+			sent++
+		}
+	}
+	if sent != users {
+		t.Errorf("%d messages, want %d: %v", sent, users, s.told())
 	}
 }

@@ -79,10 +79,14 @@ type Experiment struct {
 	Assigner *experiment.Assigner
 	Spec     *experiment.Experiment // what the Assigner was made of, as written
 	Goal     *Goal                  // nil: conversions are not tracked
+	// Guardrails are what its messages must not bring about.
+	Guardrails []*Guardrail
 	// Pinned, when it is not empty, is the arm of everybody: rule tests pin arms.
 	Pinned string
 
-	id ID
+	id      ID
+	watched bool
+	window  int64 // how long after an exposure anything is looked for, ms
 }
 
 // Control is the arm whose members are not sent to.
@@ -127,7 +131,11 @@ type Rule struct {
 	Program  []Op
 	Schedule *Schedule // nil: events start it
 	Paused   bool      // instances wait without firing; nothing fires at once
-	Cost     Cost
+	// AutoPause asks for the rule to be paused when its experiment's arms have other
+	// sizes than intended, or a guardrail is past its limit. Who finds that sets
+	// Paused.
+	AutoPause bool
+	Cost      Cost
 	// TriggerSlots are the event fields that an instance keeps of its trigger.
 	TriggerSlots []int
 	// Because names the metrics and attributes that When reads, for decisions.

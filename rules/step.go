@@ -97,6 +97,9 @@ func (sp *stepper) apply(e *Event, decided []Decided) {
 	if len(p.goals) > 0 && len(sp.st.exposures) > 0 && anew {
 		sp.convert(p, e)
 	}
+	if len(p.guards) > 0 && len(sp.st.exposures) > 0 && anew {
+		sp.guard(p, e)
+	}
 	for _, r := range p.rules {
 		sp.start(r, p, e)
 	}

@@ -116,7 +116,7 @@ func (w *world) create(topic string, partitions int, settings map[string]*string
 }
 
 // keysOf matches the group's keys in Redis, and no others.
-func (w *world) keysOf() string { return "nudged:{" + w.group + ":*" }
+func (w *world) keysOf() string { return "nudged:{" + w.group + "[:}]*" }
 
 // emptyRedis removes what the group has in Redis.
 func (w *world) emptyRedis() {

@@ -48,7 +48,7 @@ var statements = []statement{
 		one("after the rules have started", "rules/step.go", "\tfor _, r := range p.rules {\n\t\tsp.start(r, p, e)\n\t}\n", "\tfor _, r := range p.rules {\n\t\tsp.start(r, p, e)\n\t}\n\tsp.cancel(p, e)\n"),
 	}},
 	{id: "start", quote: "Rules in file order: those whose `on`/`where` match start an instance; one for each key.", mutations: []mutation{
-		one("whatever where says", "rules/start.go", "r.Paused && r.beginsWithSend() || !sp.ask(r.Where)", "r.Paused && r.beginsWithSend()"),
+		one("whatever where says", "rules/start.go", "paused && r.beginsWithSend() || !sp.ask(r.Where)", "paused && r.beginsWithSend()"),
 		one("one for all keys", "rules/start.go", "\t\tkey = text\n", "\t\tkey = text[:0]\n"),
 		one("one without the key's field", "rules/start.go", "if !ok || len(text) > MaxKeyLen {", "if !ok && false || len(text) > MaxKeyLen {"),
 	}},
@@ -221,7 +221,7 @@ var statements = []statement{
 		one("an edited rule is another one", "rules/index.go", `r.ID = id("rule", r.Name)`, `r.ID = id("rule", fmt.Sprint(r.Name, r.Program[0].Wait))`),
 		one("instances of rules that are gone end without a word", "rules/step.go", "\t\tsp.emit(RuleRemoved, nil, in, ended)\n", "\t\t_ = ended\n"),
 		one("paused rules fire", "rules/advance.go", "\t\tif r.Paused {\n\t\t\tcontinue\n\t\t}\n", ""),
-		one("paused rules without a wait fire", "rules/start.go", "r.Schedule != nil || r.Paused && r.beginsWithSend() ||", "r.Schedule != nil ||"),
+		one("paused rules without a wait fire", "rules/start.go", "r.Schedule != nil || paused && r.beginsWithSend() ||", "r.Schedule != nil ||"),
 	}},
 	{id: "kr", quote: "profile kr: 21:00 to 08:00 in Seoul is quiet for ads, ads need ad_consent, ad_night_consent lifts the quiet hours, and the label is on them.", tests: []string{"kr", "again"}, mutations: []mutation{
 		one("no quiet hours", "rules/rulefile/policy.go", "if !o.has(\"quiet_hours\") {", "if false {"),

@@ -33,6 +33,8 @@ type exposure struct {
 	rule, arm  string
 	at         int64
 	converted  bool
+	watched    bool            // it was counted
+	hit        map[string]bool // guardrails
 }
 
 // newest is the time of the user's newest event.

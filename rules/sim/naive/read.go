@@ -198,6 +198,16 @@ func (r *reader) experiment(name string, v any) Experiment {
 			x.Goal = g
 			r.keys("a goal", v, map[string]func(any){"on": r.texts(&g.On), "where": r.expr(&g.Where), "within": r.span(&g.Within), "value": r.expr(&g.Value)})
 		},
+		"guardrails": func(v any) {
+			r.list(v, func(v any) {
+				g := Rail{}
+				r.keys("a guardrail", v, map[string]func(any){
+					"name": r.text(&g.Name), "on": r.texts(&g.On), "where": r.expr(&g.Where), "within": r.span(&g.Within),
+					"max_percent": r.number(&g.MaxPercent), "max_ratio": func(any) {}, // for who counts alone
+				})
+				x.Rails = append(x.Rails, g)
+			})
+		},
 	})
 	return x
 }
@@ -247,7 +257,7 @@ func (r *reader) rule(v any) Rule {
 		"wait": r.span(&u.Wait), "wait_until": r.expr(&u.WaitUntil), "restart": r.yes(&u.Restart),
 		"unless": r.clauses(&u.Unless), "exit": r.clauses(&u.Exit), "when": r.expr(&u.When),
 		"cooldown": r.span(&u.Cooldown), "expire_after": r.span(&u.Expire), "priority": r.number(&u.Priority),
-		"experiment": r.text(&u.Experiment), "paused": r.yes(&u.Paused), "audience": r.text(&u.Audience),
+		"experiment": r.text(&u.Experiment), "paused": r.yes(&u.Paused), "auto_pause": r.yes(&u.AutoPause), "audience": r.text(&u.Audience),
 		"schedule": func(v any) {
 			s := &Schedule{}
 			u.Schedule = s

@@ -47,6 +47,7 @@ type Experiment struct {
 	Phase    int // 0: 1
 	Layer    *Layer
 	Goal     *Goal
+	Rails    []Rail // guardrails
 }
 
 // Arm is one arm of an experiment.
@@ -67,6 +68,15 @@ type Goal struct {
 	Where  *Expr
 	Within int64
 	Value  *Expr
+}
+
+// Rail is a guardrail: an event that must not come too often.
+type Rail struct {
+	Name       string
+	On         []string
+	Where      *Expr
+	Within     int64
+	MaxPercent int
 }
 
 // Holdout keeps a part of all users out of everything.
@@ -127,6 +137,7 @@ type Rule struct {
 	Priority   int
 	Experiment string
 	Paused     bool
+	AutoPause  bool
 	Schedule   *Schedule
 	Audience   string // the name of one, or a condition
 	Cost       *Cost  // decides nothing: reports read it
@@ -190,6 +201,16 @@ func (s *Spec) rule(name string) *Rule {
 	return nil
 }
 
+// watched says that exposures to the experiment are counted.
+func (s *Spec) watched(x *Experiment) bool {
+	for i := range s.Rules {
+		if s.Rules[i].AutoPause && s.Rules[i].Experiment == x.Name {
+			return true
+		}
+	}
+	return len(x.Rails) > 0
+}
+
 func (s *Spec) experiment(name string) *Experiment {
 	for i := range s.Experiments {
 		if s.Experiments[i].Name == name {
@@ -211,6 +232,9 @@ func (s *Spec) types() [][]string {
 	for _, x := range s.Experiments {
 		if x.Goal != nil {
 			all = append(all, x.Goal.On)
+		}
+		for _, g := range x.Rails {
+			all = append(all, g.On)
 		}
 	}
 	for i := range s.Rules {

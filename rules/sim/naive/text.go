@@ -77,6 +77,12 @@ func (w *writer) experiment(x *Experiment) {
 	if g := x.Goal; g != nil {
 		w.line(2, "goal: %s", flow{}.types("on", g.On).expr("where", g.Where).span("within", g.Within).expr("value", g.Value))
 	}
+	if len(x.Rails) > 0 {
+		w.line(2, "guardrails:")
+	}
+	for _, g := range x.Rails {
+		w.line(3, "- %s", flow{}.text("name", g.Name).types("on", g.On).expr("where", g.Where).span("within", g.Within).text("max_percent", strconv.Itoa(g.MaxPercent)))
+	}
 }
 
 func (w *writer) entry(depth int, key string, value any, given bool) {
@@ -125,7 +131,7 @@ func (w *writer) rule(r *Rule) {
 	if r.Priority != 0 {
 		each = each.text("priority", strconv.Itoa(r.Priority))
 	}
-	each = each.text("experiment", r.Experiment).flag("paused", r.Paused)
+	each = each.text("experiment", r.Experiment).flag("paused", r.Paused).flag("auto_pause", r.AutoPause)
 	if s := r.Schedule; s != nil {
 		f := flow{}
 		if s.At != "" {

@@ -181,6 +181,13 @@ func (d *drawer) experiment(i int) naive.Experiment {
 			x.Goal.Value = rapid.SampledFrom([]*naive.Expr{event("i"), event("x"), naive.Lit(naive.I(7))}).Draw(d.t, "worth")
 		}
 	}
+	for i := range d.upTo(2, "guardrails") {
+		g := naive.Rail{Name: "g" + strconv.Itoa(i), On: d.on("guardrail on"), Within: d.span("guardrail within"), MaxPercent: 5}
+		if d.seldom("guardrail where") {
+			g.Where = d.condition(1, scope{event: true, user: true, metrics: true, keyed: true})
+		}
+		x.Rails = append(x.Rails, g)
+	}
 	return x
 }
 

@@ -20,6 +20,7 @@ func (d *drawer) rule(name string) naive.Rule {
 	}
 	if n := len(d.spec.Experiments); n > 0 && d.often("experiment") {
 		r.Experiment = d.spec.Experiments[d.upTo(n-1, "which")].Name
+		r.AutoPause = d.seldom("auto_pause")
 	}
 	if d.seldom("cost") {
 		r.Cost = &naive.Cost{Send: 0.5, Coupon: float64(d.upTo(3, "coupon"))}
