@@ -203,7 +203,7 @@ func (r *reader) experiment(name string, v any) Experiment {
 				g := Rail{}
 				r.keys("a guardrail", v, map[string]func(any){
 					"name": r.text(&g.Name), "on": r.texts(&g.On), "where": r.expr(&g.Where), "within": r.span(&g.Within),
-					"max_percent": r.number(&g.MaxPercent), "max_ratio": func(any) {}, // for who counts alone
+					"max_percent": func(v any) { g.MaxPercent = fmt.Sprint(v) }, "max_ratio": func(v any) { g.MaxRatio = fmt.Sprint(v) },
 				})
 				x.Rails = append(x.Rails, g)
 			})

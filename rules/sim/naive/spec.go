@@ -72,11 +72,12 @@ type Goal struct {
 
 // Rail is a guardrail: an event that must not come too often.
 type Rail struct {
-	Name       string
-	On         []string
-	Where      *Expr
-	Within     int64
-	MaxPercent int
+	Name   string
+	On     []string
+	Where  *Expr
+	Within int64
+	// Limits are for who counts what all users did: the text of each, "" for none.
+	MaxPercent, MaxRatio string
 }
 
 // Holdout keeps a part of all users out of everything.

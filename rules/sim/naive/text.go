@@ -81,7 +81,7 @@ func (w *writer) experiment(x *Experiment) {
 		w.line(2, "guardrails:")
 	}
 	for _, g := range x.Rails {
-		w.line(3, "- %s", flow{}.text("name", g.Name).types("on", g.On).expr("where", g.Where).span("within", g.Within).text("max_percent", strconv.Itoa(g.MaxPercent)))
+		w.line(3, "- %s", flow{}.text("name", g.Name).types("on", g.On).expr("where", g.Where).span("within", g.Within).text("max_percent", g.MaxPercent).text("max_ratio", g.MaxRatio))
 	}
 }
 

@@ -182,7 +182,10 @@ func (d *drawer) experiment(i int) naive.Experiment {
 		}
 	}
 	for i := range d.upTo(2, "guardrails") {
-		g := naive.Rail{Name: "g" + strconv.Itoa(i), On: d.on("guardrail on"), Within: d.span("guardrail within"), MaxPercent: 5}
+		g := naive.Rail{Name: "g" + strconv.Itoa(i), On: d.on("guardrail on"), Within: d.span("guardrail within"), MaxPercent: "5"}
+		if d.seldom("guardrail ratio") {
+			g.MaxRatio = "1.5"
+		}
 		if d.seldom("guardrail where") {
 			g.Where = d.condition(1, scope{event: true, user: true, metrics: true, keyed: true})
 		}
