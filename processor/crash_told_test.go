@@ -166,7 +166,7 @@ func (w *world) compareState(tp processor.TopicPartition, user string, got, want
 		slices.Sort(b)
 	}
 	if !bytes.Equal(a, b) {
-		w.t.Fatalf("%s: the state of %s in the store is\n%+v\nby what is visible it is\n%+v\n%s", tp, user, got, want, w.where())
+		w.t.Fatalf("%s: the state of %s in the store is\n%+v\nby what is visible it is\n%+v\n%s\nlevel %v\n%s", tp, user, got, want, w.where(), w.sc.level, w.sc.text)
 	}
 }
 

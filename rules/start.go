@@ -56,8 +56,9 @@ func (sp *stepper) start(r *Rule, p *plan, e *Event) {
 }
 
 // pauses says that the rule's instances do not fire. In a replay what fired is
-// told, whether the rule has been paused since or not.
-func (sp *stepper) pauses(r *Rule) bool { return r.Paused && !sp.replay }
+// told, whether the rule has been paused since or not; unless only sends are told,
+// when what did not send is decided again by the rules as they are.
+func (sp *stepper) pauses(r *Rule) bool { return r.Paused && (!sp.replay || sp.sends) }
 
 // begin brings an instance to the first op of its program, started by the event
 // at hand.
