@@ -100,6 +100,7 @@ func (p *partition) commands() [][]any {
 		{"lindex", p.outbox, 0},
 		{"lrange", p.outbox, 0, 0},
 		{"llen", timers},
+		{"lrem", timers, 0, "timer"},
 		{"ltrim", p.outbox, 2, -1},
 		{"rpush", timers, "timer"},
 		{"sadd", p.timers, 0},
