@@ -407,6 +407,7 @@ func TestLostRunsOfASchedule(t *testing.T) {
 			t.Errorf("Redis emptied %t: visible are %v, want a send for u and one for v", emptied, users)
 		}
 	}
+}
 
 // Whoever was found overdue after an edit, and has not fired yet, is found again by
 // the next owner: in the index nobody looks behind the clock.
