@@ -127,7 +127,7 @@ func (sc *scenario) compare(p int, got []message) error {
 		want, have = byUser(want), byUser(got)
 	}
 	if i := firstDifference(have, want); i >= 0 {
-		return fmt.Errorf("%d records are visible, the oracle has %d; number %d is\n%s\nwant\n%s", len(got), len(want), i, at(have, i), at(want, i))
+		return fmt.Errorf("%d records are visible, the oracle has %d; number %d is\n%s\nwant\n%s\n%s", len(got), len(want), i, at(have, i), at(want, i), sc.text)
 	}
 	if sc.naive == nil {
 		return nil

@@ -65,7 +65,7 @@ func (m *protobufMessages) appendJSON(dst, message []byte) ([]byte, string, erro
 		return dst, "", err
 	}
 	msg := dynamicpb.NewMessage(d)
-	if err := (proto.UnmarshalOptions{DiscardUnknown: true, AllowPartial: true}).Unmarshal(message, msg); err != nil {
+	if err := unmarshal(message, msg); err != nil {
 		return dst, "", err
 	}
 	w := jx.Writer{Buf: dst}
@@ -73,6 +73,18 @@ func (m *protobufMessages) appendJSON(dst, message []byte) ([]byte, string, erro
 		return dst, "", err
 	}
 	return w.Buf, string(d.FullName()), nil
+}
+
+// unmarshal reads a message. The library panics at some that are damaged (an entry
+// of a map whose key comes twice, the second time as another type): that is an
+// error like any other.
+func unmarshal(message []byte, to proto.Message) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("it is damaged: %v", r)
+		}
+	}()
+	return proto.UnmarshalOptions{DiscardUnknown: true, AllowPartial: true}.Unmarshal(message, to)
 }
 
 // find follows the indexes of message types: in the file, then each within the
