@@ -183,7 +183,9 @@ func readTold(v *markedValue, command *string) (told, error) {
 	switch {
 	case v.send:
 		*command = m.CommandID
-	case m.Decided.Outcome == rules.Sent && m.CommandID == *command, m.Decided.Outcome == rules.Armed, m.Decided.Outcome == rules.Forgotten:
+	case m.Decided.Outcome == rules.Sent && m.CommandID == *command,
+		m.Decided.Outcome == rules.Armed && v.mark.Cause == ByEvent, // the event starts it again
+		m.Decided.Outcome == rules.Forgotten:
 		t.decides = false
 	}
 	return t, nil

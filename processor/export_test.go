@@ -51,6 +51,13 @@ func (pr *Processor) PublishNow(ctx context.Context) error { return pr.publishAl
 // CheckFence is what an idle partition does once a second.
 func (p *Partition) CheckFence(ctx context.Context) error { return p.checkFence(ctx) }
 
+// ShrinkCache makes the segments of the cache so small that states fall out of
+// it, for a partition that has just been claimed.
+func (p *Partition) ShrinkCache(segment int) { p.book.size, p.book.limit = segment, 3 }
+
+// Cached says whether the user's state is in the cache.
+func (p *Partition) Cached(user string) bool { return p.book.has(keyOf(user)) }
+
 // Trim is what an idle partition does about the outbox after it has forgotten
 // somebody.
 func (p *Partition) Trim(ctx context.Context) error { return p.trim(ctx) }
@@ -96,3 +103,12 @@ const EventsPerChunk = chunk
 
 // TraceOf is traceOf.
 var TraceOf = traceOf
+
+// LookAround looks at everybody after the rules have changed.
+func (p *Partition) LookAround(ctx context.Context) error {
+	for {
+		if more, err := p.lookAround(ctx); !more || err != nil {
+			return err
+		}
+	}
+}

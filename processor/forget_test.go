@@ -60,7 +60,9 @@ func mentions(t failer, store *memory.Store, tp processor.TopicPartition, user s
 // forgetScenario has a user whose instance moved twice: its entries are in three
 // buckets, one of them far.
 func forgetScenario() *scenario {
-	sc := one(theRules(&rules.Rule{On: []string{"a"}, Waits: true, Wait: 8 * hour, Restart: true}, after(10*mins, "b"), &rules.Rule{On: []string{"d"}}))
+	moves := after(8*hour, "a")
+	moves.Restart = true
+	sc := one(theRules(moves, after(10*mins, "b"), atOnce("d")))
 	for i, e := range []event{eventAt(sec, "a", "gone"), eventAt(2*sec, "a", "stays"), eventAt(3*sec, "b", "gone"), eventAt(4*sec, "d", "gone")} {
 		e.id = fmt.Sprint("e", i)
 		sc.add(e, 0)
@@ -164,7 +166,9 @@ func TestForgetSurvivesARebuild(t *testing.T) {
 // Where the order and what came before are not in the input any more, the evidence
 // tells of both.
 func TestForgetIsToldByTheEvidence(t *testing.T) {
-	sc := one(theRules(&rules.Rule{On: []string{"a"}, Cooldown: 100 * hour}))
+	cooling := atOnce("a")
+	cooling.Cooldown = 100 * hour
+	sc := one(theRules(cooling))
 	sc.add(eventAt(sec, "a", "gone"), 0)
 	sc.add(eventAt(sec, "a", "stays"), 0)
 	sc.forget("gone", 5*sec)
@@ -192,7 +196,7 @@ func TestForgetIsToldByTheEvidence(t *testing.T) {
 
 // An order that names nobody is a dead letter, and a value makes it none.
 func TestForgetOrders(t *testing.T) {
-	sc := one(theRules(&rules.Rule{On: []string{"a"}}))
+	sc := one(theRules(atOnce("a")))
 	order := []sinks.Header{{Key: processor.ForgetHeader}}
 	sc.input[0] = []processor.Record{
 		{Offset: 0, Headers: order}, {Offset: 1, Headers: order, Key: []byte(strings.Repeat("u", rules.MaxUserLen+1))},

@@ -94,8 +94,12 @@ type published struct {
 
 // publishAll publishes what waits in one transaction.
 func (pr *Processor) publishAll(ctx context.Context) error {
-	pr.txn.Lock()
-	defer pr.txn.Unlock()
+	select {
+	case pr.txn <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-pr.txn }()
 	var all []published
 	var pubs []*Publication
 	for _, w := range pr.all() {
@@ -120,9 +124,6 @@ func (pr *Processor) publishAll(ctx context.Context) error {
 	}
 	if err != nil {
 		pr.cfg.Counters.Aborted.Add(1)
-		if errors.Is(err, ErrProducerFenced) {
-			pr.fail(err)
-		}
 		for _, a := range all {
 			a.worker.recover(a.part, err)
 		}
@@ -138,7 +139,7 @@ func (pr *Processor) publishAll(ctx context.Context) error {
 	return pr.tellSinks(ctx, pubs)
 }
 
-// transact runs one transaction.
+// transact runs one transaction. A clash of transactional ids ends the processor.
 func (pr *Processor) transact(ctx context.Context, pubs []*Publication) error {
 	if invariants {
 		must(!pr.inTxn.Swap(true), 9, "a transaction begins while another is under way")
@@ -148,7 +149,11 @@ func (pr *Processor) transact(ctx context.Context, pubs []*Publication) error {
 			must(pub.Commit.Seq == 0 || !known || epoch <= pub.Commit.Epoch, 3, "%s: batch %d of epoch %d is committed under epoch %d", pub.Input, pub.Commit.Seq, epoch, pub.Commit.Epoch)
 		}
 	}
-	return pr.cfg.Log.Publish(ctx, pubs)
+	err := pr.cfg.Log.Publish(ctx, pubs)
+	if errors.Is(err, ErrProducerFenced) {
+		pr.fail(err)
+	}
+	return err
 }
 
 // tellSinks passes the commands on, after they have become visible.

@@ -239,22 +239,29 @@ func TestClaimsAreGathered(t *testing.T) {
 }
 
 // Two processes under one transactional id fence each other for ever: the process
-// ends and says so.
+// ends and says so, whether it meets the other when it publishes or when it claims.
 func TestFencedProducerEndsTheProcess(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := start(t, immediate(2, 10), func(r *running) {
-			real := r.cfg.Log
-			r.cfg.Log = &scripted{Log: real, publish: func(pubs []*processor.Publication, really func() error) error {
-				if hasRecords(pubs) {
-					return processor.ErrProducerFenced
+	for name, fenced := range map[string]func([]*processor.Publication) bool{
+		"Publishing": hasRecords,
+		"Claiming":   func([]*processor.Publication) bool { return true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := start(t, immediate(2, 10), func(r *running) {
+					real := r.cfg.Log
+					r.cfg.Log = &scripted{Log: real, publish: func(pubs []*processor.Publication, really func() error) error {
+						if fenced(pubs) {
+							return processor.ErrProducerFenced
+						}
+						return really()
+					}}
+				})
+				if err := <-r.ended; !errors.Is(err, processor.ErrProducerFenced) {
+					t.Errorf("Run returned %v, want ErrProducerFenced", err)
 				}
-				return really()
-			}}
+			})
 		})
-		if err := <-r.ended; !errors.Is(err, processor.ErrProducerFenced) {
-			t.Errorf("Run returned %v, want ErrProducerFenced", err)
-		}
-	})
+	}
 }
 
 // collecting is a sink that notes what it is told, and whether it was visible.

@@ -66,8 +66,10 @@ type sweeping struct {
 	// theirs was started before the event.
 	early map[userKey]bool
 	next  int64 // the occurrence after Done, 0: not known
-	// look is the next slice of users to be looked at since the rules have changed.
-	look int
+	// look is the next slice of users to be looked at since the rules have changed;
+	// looked says that all have been.
+	look   int
+	looked bool
 	// turn counts the slices looked through for states that nothing needs, by the
 	// clock; slices is how many there are, as the store said last, 0: not known.
 	turn   int64
@@ -124,7 +126,7 @@ func (p *Partition) nextOccurrence() int64 {
 // passed notes that the clock stands at clock and everything that occurs by then
 // has been started.
 func (p *Partition) passed(clock int64) {
-	if s := &p.sweep; s.At == 0 && clock > s.Done && (s.next == 0 || s.next > clock) {
+	if s := &p.sweep; s.At == 0 && clock > s.Done && p.nextOccurrence() > clock {
 		s.Done = clock
 	}
 }
@@ -305,6 +307,19 @@ func (p *Partition) lookAround(ctx context.Context) (more bool, err error) {
 	if s.Rules == shortVersion(p.set) || s.At != 0 {
 		return false, nil
 	}
+	if s.looked {
+		// Not while something that was found is overdue: whoever opens the partition
+		// next does not look back behind the clock, and has to look at everybody again.
+		if next, ok := p.timers.next(); !ok || next > p.clock {
+			s.Rules, s.looked = shortVersion(p.set), false
+			p.wrote = true
+		}
+		return false, nil
+	}
+	// What is found overdue has to get into the heap: in the index nobody looks for it.
+	if err := p.reach(ctx, p.clock); err != nil {
+		return false, err
+	}
 	users, of, err := p.slice(ctx, s.look)
 	if err != nil {
 		return false, err
@@ -322,9 +337,8 @@ func (p *Partition) lookAround(ctx context.Context) (more bool, err error) {
 	if s.look < of {
 		return true, nil
 	}
-	s.Rules, s.look = shortVersion(p.set), 0
-	p.wrote = true
-	return false, nil
+	s.look, s.looked = 0, true
+	return true, nil
 }
 
 // retire deletes the states of a slice of users that nothing can need any more.

@@ -3,9 +3,11 @@ package rules
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 )
 
-// The stored form of a State, version 2. Integers are varints (zigzag where
+// The stored form of a State, version 2, or 3 if it holds an exposure that is
+// watched. Integers are varints (zigzag where
 // they may be negative), times are distances from the newest event, which keeps
 // them short. Sections that are empty are absent.
 //
@@ -26,12 +28,14 @@ import (
 //	sends     count, each: class, channel, count, from the newest back: zigzag
 //	          newest - t, then distances
 //	exposures count, each: experiment, uvarint (phase << 2 | converted << 1 |
-//	          over), unless over: rule, arm, zigzag newest - t
+//	          over), unless over: rule, arm, zigzag newest - t; in version 3 the
+//	          phase is shifted by 3, the third bit says that it is watched: then,
+//	          unless over, follow the hits: count, ids
 //	swept     count, each: id, zigzag newest - t
 //
 // Version 1 had the sections up to pending, and of metrics counts and lasts. Its
 // bytes mean the same here.
-const stateVersion, firstVersion = 2, 1
+const firstVersion, plainVersion, watchedVersion, stateVersion = 1, 2, 3, 3
 
 const (
 	hasHint = 1 << iota
@@ -61,7 +65,9 @@ const (
 const (
 	exposureOver = 1 << iota
 	exposureConverted
-	exposurePhase = iota // the phase is shifted by so much
+	exposureWatched // in version 3 alone
+
+	exposurePhase, watchedPhase = 2, 3 // the phase is shifted by so much
 )
 
 const keyedMetric = 0x80
@@ -78,7 +84,11 @@ func (st *State) Append(dst []byte, s *Set) []byte {
 			sections |= 1 << bit
 		}
 	}
-	dst = append(dst, stateVersion)
+	version := byte(plainVersion)
+	if slices.ContainsFunc(st.exposures, func(e exposure) bool { return e.watched }) {
+		version = watchedVersion
+	}
+	dst = append(dst, version)
 	dst = binary.AppendVarint(dst, st.newest)
 	dst = binary.AppendUvarint(dst, sections)
 	if st.hint != 0 {
@@ -117,7 +127,7 @@ func (st *State) Append(dst []byte, s *Set) []byte {
 	if len(st.exposures) > 0 {
 		dst = binary.AppendUvarint(dst, uint64(len(st.exposures)))
 		for i := range st.exposures {
-			dst = st.appendExposure(dst, &st.exposures[i])
+			dst = st.appendExposure(dst, &st.exposures[i], version)
 		}
 	}
 	return st.appendTimes(dst, st.swept)
@@ -151,8 +161,14 @@ func (st *State) appendSends(dst []byte, l *sendLog) []byte {
 	return dst
 }
 
-func (st *State) appendExposure(dst []byte, e *exposure) []byte {
+func (st *State) appendExposure(dst []byte, e *exposure, version byte) []byte {
 	head := uint64(e.phase) << exposurePhase
+	if version == watchedVersion {
+		head = uint64(e.phase) << watchedPhase
+	}
+	if e.watched {
+		head |= exposureWatched
+	}
 	if e.over {
 		head |= exposureOver
 	}
@@ -166,7 +182,14 @@ func (st *State) appendExposure(dst []byte, e *exposure) []byte {
 	}
 	dst = appendID(dst, e.rule)
 	dst = appendString(dst, e.arm)
-	return binary.AppendVarint(dst, st.newest-e.t)
+	dst = binary.AppendVarint(dst, st.newest-e.t)
+	if e.watched {
+		dst = binary.AppendUvarint(dst, uint64(len(e.hits)))
+		for _, id := range e.hits {
+			dst = appendID(dst, id)
+		}
+	}
+	return dst
 }
 
 func (st *State) appendMetric(dst []byte, ms *metricState) []byte {

@@ -208,7 +208,7 @@ func TestDecodeErrors(t *testing.T) {
 		check("cut short", good[:n], "cut short")
 	}
 	check("a byte too many", append(slices.Clone(good), 0), "1 bytes after its end")
-	check("a later version", append([]byte{3}, good[1:]...), "version 3, this program reads versions 1 to 2")
+	check("a later version", append([]byte{4}, good[1:]...), "version 4, this program reads versions 1 to 3")
 	check("an unknown section", []byte{2, 0, 0x80, 4}, "unknown sections 0x200")
 	check("an unknown flag of an instance", []byte{2, 0, 0x20, 1, 1, 2, 3, 4, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0}, "damaged")
 	check("an unknown kind of metric", []byte{2, 0, 8, 1, 1, 2, 3, 4, 7, 0}, "damaged")

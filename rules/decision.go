@@ -29,6 +29,11 @@ const (
 	Converted   Outcome = "converted"
 	// Forgotten is no outcome of a rule: see Forget.
 	Forgotten Outcome = "forgotten"
+	// GuardrailHit is an event that a guardrail watches for, in its window.
+	GuardrailHit Outcome = "guardrail"
+	// AutoPaused says that a rule is paused from now on. It is not made by Step, and
+	// concerns no user: see internal/guard.
+	AutoPaused Outcome = "auto_paused"
 )
 
 // CommandID names a decision: the first 16 bytes of SHA-256 over rule, user,
@@ -86,6 +91,12 @@ type Decision struct {
 	// the later ones of a user, experiment and phase.
 	Worth Value
 	Again bool
+	// First marks the exposure of a user that counts, in an experiment that is
+	// watched.
+	First bool
+	// Guardrail is the name of a GuardrailHit's, Exposed when the user was exposed.
+	Guardrail string
+	Exposed   int64
 	// Verbose marks what is written only under "decisions: all".
 	Verbose bool
 }

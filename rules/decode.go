@@ -98,11 +98,21 @@ func (st *State) decodeSends(r *reader) {
 func (st *State) decodeExposure(r *reader) exposure {
 	e := exposure{experiment: r.id()}
 	head := r.uvarint()
-	e.phase = int(head >> exposurePhase & math.MaxInt32)
+	shift := exposurePhase
+	if r.version >= watchedVersion {
+		shift = watchedPhase
+		e.watched = head&exposureWatched != 0
+	}
+	e.phase = int(head >> shift & math.MaxInt32)
 	e.over, e.converted = head&exposureOver != 0, head&exposureConverted != 0
 	if !e.over {
 		e.rule, e.arm = r.id(), r.string()
 		e.t = st.newest - r.varint()
+	}
+	if e.watched && !e.over {
+		for range r.count(4) {
+			e.hits = append(e.hits, r.id())
+		}
 	}
 	return e
 }

@@ -14,15 +14,17 @@ const HoldoutArm = "holdout"
 const LateGoals = 30 * 24 * 3_600_000
 
 // exposure is the moment at which a user was first sent to, or would have been,
-// in a phase of an experiment with a goal.
+// in a phase of an experiment with a goal or guardrails.
 type exposure struct {
 	experiment ID
 	phase      int
 	over       bool // its window is: the rest is not kept
 	converted  bool
+	watched    bool // it was counted as the user's first, see Experiment.Watched
 	rule       ID
 	arm        string
 	t          int64
+	hits       []ID // guardrails that have told of it
 }
 
 // expose notes an exposure if it is the user's first in the phase.
@@ -41,7 +43,7 @@ func (st *State) expose(e exposure) bool {
 func (st *State) closeExposures(s *Set) {
 	for i := range st.exposures {
 		e := &st.exposures[i]
-		if x := s.experiments[e.experiment]; !e.over && x != nil && x.Goal != nil && st.newest > e.t+x.Goal.Within+LateGoals {
+		if x := s.experiments[e.experiment]; !e.over && x != nil && x.tracked() && st.newest > e.t+x.window+LateGoals {
 			*e = exposure{experiment: e.experiment, phase: e.phase, over: true}
 		}
 	}

@@ -64,7 +64,7 @@ func (sp *stepper) fire(r *Rule, in *Instance, at int64, silent bool) Outcome {
 		d.Data = sp.data(f.op.Send)
 		d.Label = sp.set.Policy.label(f.op.Send.Class)
 	}
-	f.takeEffect(outcome)
+	d.First = f.takeEffect(outcome)
 	if outcome == Sent {
 		in.sent = true
 		if x := r.Experiment; x != nil {
@@ -85,13 +85,14 @@ func (sp *stepper) judge(r *Rule, in *Instance, at int64) Outcome {
 	return Sent
 }
 
-func (f *firing) takeEffect(outcome Outcome) {
+// takeEffect says whether it was an exposure that counts, see Decision.First.
+func (f *firing) takeEffect(outcome Outcome) bool {
 	e := effect{rule: f.rule.ID, outcome: outcome, at: f.at, channel: f.op.Send.Channel, class: f.op.Send.Class,
 		experiment: f.rule.Experiment, arm: f.arm}
 	if e.experiment != nil {
-		e.phase = e.experiment.Phase
+		e.phase, e.watched = e.experiment.Phase, e.experiment.watched
 	}
-	f.stepper.takeEffect(e)
+	return f.stepper.takeEffect(e)
 }
 
 // effect is what a decision moves beyond its instance.
@@ -103,11 +104,12 @@ type effect struct {
 	experiment     *Experiment // nil: none, or gone
 	phase          int
 	arm            string
+	watched        bool
 }
 
 // takeEffect moves cooldowns, caps and exposures. The virtual send of a control
-// arm counts like a real one.
-func (sp *stepper) takeEffect(e effect) {
+// arm counts like a real one. It says whether an exposure counts as the first.
+func (sp *stepper) takeEffect(e effect) (first bool) {
 	if e.outcome == Sent || e.outcome == ControlArm {
 		if r := sp.set.rules[e.rule]; r != nil && r.Cooldown > 0 {
 			sp.st.setLastSent(e.rule, e.at)
@@ -117,9 +119,12 @@ func (sp *stepper) takeEffect(e effect) {
 			sp.out.Changed = sp.st.logSend(sp.set, e.class, e.channel, e.at) || sp.out.Changed
 		}
 	}
-	if x := e.experiment; x != nil && x.Goal != nil && e.arm != "" && exposes(e.outcome) {
-		sp.out.Changed = sp.st.expose(exposure{experiment: x.id, phase: e.phase, rule: e.rule, arm: e.arm, t: e.at}) || sp.out.Changed
+	if x := e.experiment; x != nil && x.tracked() && e.arm != "" && exposes(e.outcome) {
+		fresh := sp.st.expose(exposure{experiment: x.id, phase: e.phase, rule: e.rule, arm: e.arm, t: e.at, watched: e.watched})
+		sp.out.Changed = fresh || sp.out.Changed
+		first = fresh && e.watched
 	}
+	return first
 }
 
 func exposes(o Outcome) bool { return o == Sent || o == ControlArm || o == HeldOut }

@@ -18,6 +18,9 @@ func (sp *stepper) endAgain(decided []Decided) {
 		case Converted:
 			sp.done[i] = true
 			sp.convertAgain(d)
+		case GuardrailHit:
+			sp.done[i] = true
+			sp.guardAgain(d)
 		}
 	}
 }
@@ -114,7 +117,7 @@ func (sp *stepper) force(r *Rule, in *Instance, d *Decided) arrival {
 
 func (sp *stepper) effectOf(d *Decided) {
 	x := sp.experimentOf(d)
-	e := effect{rule: nameID("rule", d.Rule), outcome: d.Outcome, at: d.At, channel: d.Channel, class: d.Class, experiment: x, arm: d.Arm}
+	e := effect{rule: nameID("rule", d.Rule), outcome: d.Outcome, at: d.At, channel: d.Channel, class: d.Class, experiment: x, arm: d.Arm, watched: d.First}
 	if x != nil {
 		e.phase = phaseOf(d, x)
 	}

@@ -15,7 +15,8 @@ func decidedOf(out *rules.Result) []rules.Decided {
 	for i := range out.Decisions {
 		d := &out.Decisions[i]
 		e := rules.Decided{Rule: d.Rule, Instance: d.Instance, Step: d.Step, TriggerID: d.Trigger.ID, Outcome: d.Outcome,
-			Experiment: d.Experiment, Phase: d.Phase, Arm: d.Arm, Due: d.Due, At: d.At, Partition: d.Trigger.Partition}
+			Experiment: d.Experiment, Phase: d.Phase, Arm: d.Arm, Due: d.Due, At: d.At, Partition: d.Trigger.Partition,
+			First: d.First, Guardrail: d.Guardrail}
 		if d.Send != nil {
 			e.Channel, e.Class = d.Send.Channel, d.Send.Class
 		}
@@ -36,6 +37,7 @@ func TestReplayLeadsToTheSameState(t *testing.T) {
 			out, again := rules.Result{Verbose: verbose}, rules.Result{Verbose: true}
 			set.Step(decided, user, in, &out)
 			in.Replay, in.Decided = true, decidedOf(&out)
+			in.Sweep = nil // what a schedule has started is told like the rest
 			if in.Event != nil || len(in.Decided) > 0 {
 				set.Step(replayed, user, in, &again)
 			}
@@ -47,6 +49,38 @@ func TestReplayLeadsToTheSameState(t *testing.T) {
 			}
 			a, b := decided.Append(nil, set), replayed.Append(nil, set)
 			if !bytes.Equal(a, b) {
+				t.Fatalf("after input %d, %+v:\ndecided  %x\nreplayed %x", i, in, a, b)
+			}
+		}
+	})
+}
+
+// Whether rules are paused or go on after something was decided makes no difference
+// to what a replay of it leads to.
+func TestReplayAcrossAPause(t *testing.T) {
+	running, paused := compile(t, everythingRules), compile(t, everythingRules)
+	for _, r := range paused.Rules {
+		r.Paused = true
+	}
+	if err := paused.Index(); err != nil {
+		t.Fatal(err)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		user := randomUser(t)
+		decided, replayed := &rules.State{}, &rules.State{}
+		for i, in := range randomInputs(t, running, 80) {
+			then, since := running, paused
+			if rapid.Bool().Draw(t, "paused then") {
+				then, since = paused, running
+			}
+			out, again := rules.Result{}, rules.Result{}
+			then.Step(decided, user, in, &out)
+			in.Replay, in.Decided = true, decidedOf(&out)
+			in.Sweep = nil // what a schedule has started is told like the rest
+			if in.Event != nil || len(in.Decided) > 0 {
+				since.Step(replayed, user, in, &again)
+			}
+			if a, b := decided.Append(nil, then), replayed.Append(nil, since); !bytes.Equal(a, b) {
 				t.Fatalf("after input %d, %+v:\ndecided  %x\nreplayed %x", i, in, a, b)
 			}
 		}

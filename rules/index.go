@@ -10,6 +10,7 @@ type plan struct {
 	resets  []*Metric
 	touches map[ID]*touch // pending instances, by rule
 	goals   []*Experiment
+	guards  []guard
 	rules   []*Rule
 }
 
@@ -67,6 +68,7 @@ func (s *Set) Index() error {
 		s.experiments[x.id] = x
 	}
 	s.indexRules(id)
+	s.indexGuards(id)
 	s.caps = nil
 	for _, c := range s.Policy.Caps {
 		s.caps = append(s.caps, capIDs{class: narrowing("class", c.Class, id), channel: narrowing("channel", c.Channel, id)})
@@ -96,9 +98,6 @@ func (s *Set) indexRules(id func(kind, name string) ID) {
 		r.Index = i
 		r.ID = id("rule", r.Name)
 		s.rules[r.ID] = r
-		if len(r.Program) == 0 {
-			r.Program = r.plainProgram()
-		}
 		r.atTrigger = r.beginsWithSend() && r.Schedule == nil
 		if r.Schedule != nil {
 			s.scheduled = append(s.scheduled, r)
@@ -127,6 +126,9 @@ func (s *Set) eachOn(f func([]string)) {
 	for _, x := range s.Experiments {
 		if x.Goal != nil {
 			f(x.Goal.On)
+		}
+		for _, g := range x.Guardrails {
+			f(g.On)
 		}
 	}
 	for _, r := range s.Rules {
@@ -171,6 +173,11 @@ func (s *Set) planFor(typ string, id ID) *plan {
 	for _, x := range s.Experiments {
 		if x.Goal != nil && matches(x.Goal.On, typ) {
 			p.goals = append(p.goals, x)
+		}
+		for _, g := range x.Guardrails {
+			if matches(g.On, typ) {
+				p.guards = append(p.guards, guard{x, g})
+			}
 		}
 	}
 	for _, r := range s.Rules {

@@ -38,6 +38,9 @@ experiments:
     arms: [{name: control, weight: 1}, {name: treatment, weight: 1}]
     coverage: 80
     goal: {on: b, where: event.n != 1, within: 25s, value: event.n}
+    guardrails:
+      - {name: g, on: [a, b], where: event.n != 2, within: 40s, max_percent: 1}
+      - {name: h, on: b, within: 5s, max_ratio: 2}
   y:
     arms: [{name: control, weight: 1}, {name: one, weight: 2}, {name: two, weight: 2}]
     phase: 3

@@ -11,6 +11,9 @@ type Decided struct {
 	Experiment string // empty unless assignment was asked
 	Phase      int    // 0: the experiment's phase as it is now
 	Arm        string
+	// First and Guardrail are as in Decision.
+	First     bool
+	Guardrail string
 	// Channel and Class are of the message, for the caps when the rule is gone.
 	Channel, Class string
 	Due, At        int64

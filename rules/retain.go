@@ -35,7 +35,7 @@ func (st *State) drop(s *Set) {
 		x := s.experiments[e.experiment]
 		// Of a phase that runs, that there was an exposure has to be known: the next
 		// one would count as the first. An older phase has no next one.
-		return x == nil || x.Goal == nil || e.over && e.phase != x.Phase
+		return x == nil || !x.tracked() || e.over && e.phase != x.Phase
 	})
 	st.swept = slices.DeleteFunc(st.swept, func(l ruleTime) bool {
 		r := s.rules[l.rule]
@@ -99,7 +99,7 @@ func (st *State) EmptyFrom(s *Set) (at int64, ok bool) {
 		at = max(at, ms.points[len(ms.points)-1].t+m.Within)
 	}
 	for _, e := range st.exposures {
-		if x := s.experiments[e.experiment]; x != nil && x.Goal != nil {
+		if x := s.experiments[e.experiment]; x != nil && x.tracked() {
 			return 0, false
 		}
 	}

@@ -226,6 +226,12 @@ func describe(d *rules.Decision) string {
 			b.WriteString(" again")
 		}
 	}
+	if d.First {
+		b.WriteString(" first")
+	}
+	if d.Guardrail != "" {
+		b.WriteString(" " + d.Guardrail + " exposed " + offset(d.Exposed-start))
+	}
 	for _, v := range d.Data {
 		b.WriteString(" " + v.Name + "=" + textOf(v.Value))
 	}

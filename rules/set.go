@@ -79,10 +79,14 @@ type Experiment struct {
 	Assigner *experiment.Assigner
 	Spec     *experiment.Experiment // what the Assigner was made of, as written
 	Goal     *Goal                  // nil: conversions are not tracked
+	// Guardrails are what its messages must not bring about.
+	Guardrails []*Guardrail
 	// Pinned, when it is not empty, is the arm of everybody: rule tests pin arms.
 	Pinned string
 
-	id ID
+	id      ID
+	watched bool
+	window  int64 // how long after an exposure anything is looked for, ms
 }
 
 // Control is the arm whose members are not sent to.
@@ -115,8 +119,6 @@ type Rule struct {
 	On          []string
 	Where       Cond
 	Key         Expr // nil: one instance per user
-	Waits       bool // false: fires with its trigger
-	Wait        int64
 	Restart     bool
 	Unless      []Unless
 	When        Cond
@@ -125,13 +127,15 @@ type Rule struct {
 	ExpireAfter int64
 	Priority    int
 	Experiment  *Experiment // nil: everybody who passes the gates is sent to
-	Send        Send
-	// Program is what the rule does once it is started; it replaces Waits, Wait
-	// and Send.
+	// Program is what the rule does once it is started.
 	Program  []Op
 	Schedule *Schedule // nil: events start it
 	Paused   bool      // instances wait without firing; nothing fires at once
-	Cost     Cost
+	// AutoPause asks for the rule to be paused when its experiment's arms have other
+	// sizes than intended, or a guardrail is past its limit. Who finds that sets
+	// Paused.
+	AutoPause bool
+	Cost      Cost
 	// TriggerSlots are the event fields that an instance keeps of its trigger.
 	TriggerSlots []int
 	// Because names the metrics and attributes that When reads, for decisions.

@@ -8,7 +8,8 @@ import (
 // start starts or restarts an instance of the rule if the event matches it.
 // What is to fire at once is put into the queue.
 func (sp *stepper) start(r *Rule, p *plan, e *Event) {
-	if r.Schedule != nil || r.Paused && r.beginsWithSend() || !sp.ask(r.Where) {
+	paused := sp.pauses(r)
+	if r.Schedule != nil || paused && r.beginsWithSend() || !sp.ask(r.Where) {
 		return
 	}
 	key := ""
@@ -31,7 +32,7 @@ func (sp *stepper) start(r *Rule, p *plan, e *Event) {
 	sp.fresh = append(sp.fresh, fresh{Instance: Instance{rule: r.ID, Key: key, Trigger: sp.triggerOf(p, e)}, place: len(sp.st.instances)})
 	in := &sp.fresh[len(sp.fresh)-1].Instance
 	arrived := sp.begin(r, in, pending >= 0, e.Time)
-	if arrived == fires && !r.Paused && pending < 0 {
+	if arrived == fires && !paused && pending < 0 {
 		sp.push(r, in, freshHandle(len(sp.fresh)-1), true)
 		return
 	}
@@ -47,12 +48,16 @@ func (sp *stepper) start(r *Rule, p *plan, e *Event) {
 		pending = len(sp.st.instances)
 		sp.st.instances = append(sp.st.instances, *in)
 	}
-	if arrived == fires && !r.Paused {
+	if arrived == fires && !paused {
 		sp.push(r, in, pending, true)
 	} else if sp.out.Verbose && !sp.replay {
 		sp.emit(Armed, r, in, e.Time)
 	}
 }
+
+// pauses says that the rule's instances do not fire. In a replay what fired is
+// told, whether the rule has been paused since or not.
+func (sp *stepper) pauses(r *Rule) bool { return r.Paused && !sp.replay }
 
 // begin brings an instance to the first op of its program, started by the event
 // at hand.

@@ -47,10 +47,10 @@ func (s *Set) Step(st *State, user string, in Input, out *Result) {
 	switch {
 	case in.Event != nil:
 		sp.apply(in.Event, in.Decided)
-	case in.Replay:
-		sp.advanceAgain(in.Decided)
 	case in.Sweep != nil:
 		sp.sweep(in.Sweep, in.Until, in.Fired, in.Partition)
+	case in.Replay:
+		sp.advanceAgain(in.Decided)
 	default:
 		sp.advance(in.Until, in.Fired)
 	}
@@ -96,6 +96,9 @@ func (sp *stepper) apply(e *Event, decided []Decided) {
 	}
 	if len(p.goals) > 0 && len(sp.st.exposures) > 0 && anew {
 		sp.convert(p, e)
+	}
+	if len(p.guards) > 0 && len(sp.st.exposures) > 0 && anew {
+		sp.guard(p, e)
 	}
 	for _, r := range p.rules {
 		sp.start(r, p, e)

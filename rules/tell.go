@@ -33,6 +33,8 @@ type KnownExposure struct {
 	Rule, Arm string
 	At        int64
 	Converted bool
+	// Hits are the guardrails that have told of the user.
+	Hits []string
 }
 
 // KnownInstance is a pending run of a rule.
@@ -76,6 +78,9 @@ func (s *Set) Tell(st *State, user string, now int64) Known {
 		told := KnownExposure{Experiment: s.name(e.experiment), Phase: e.phase, Over: e.over}
 		if !e.over {
 			told.Rule, told.Arm, told.At, told.Converted = s.name(e.rule), e.arm, e.t, e.converted
+		}
+		for _, id := range e.hits {
+			told.Hits = append(told.Hits, s.name(id))
 		}
 		k.Exposures = append(k.Exposures, told)
 	}

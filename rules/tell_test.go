@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/nudged/nudged/internal/decode"
 	"github.com/nudged/nudged/internal/input"
 	"github.com/nudged/nudged/rules"
@@ -90,7 +92,7 @@ func TestTell(t *testing.T) {
 	if len(k.Sends) != 1 || k.Sends[0] != (rules.KnownSend{Rule: "at_once", At: 90 * 60_000}) {
 		t.Errorf("sends %+v", k.Sends)
 	}
-	if want := (rules.KnownExposure{Experiment: "x", Phase: 1, Rule: "at_once", Arm: "a", At: 10 * 60_000, Converted: true}); len(k.Exposures) != 1 || k.Exposures[0] != want {
+	if want := (rules.KnownExposure{Experiment: "x", Phase: 1, Rule: "at_once", Arm: "a", At: 10 * 60_000, Converted: true}); len(k.Exposures) != 1 || !cmp.Equal(k.Exposures[0], want) {
 		t.Errorf("exposures %+v", k.Exposures)
 	}
 	pending := map[string]rules.KnownInstance{}

@@ -150,7 +150,7 @@ func (sp *stepper) matchWaits(p *plan, e *Event) {
 			}
 			switch sp.enter(r, in, w.Then, e.Time) {
 			case fires:
-				if !r.Paused {
+				if !sp.pauses(r) {
 					sp.push(r, in, i, false)
 				}
 			case ends:

@@ -51,6 +51,10 @@ func ParseEvidence(message []byte) (Evidence, error) {
 			d.Arm, err = dec.Str()
 		case "phase":
 			d.Phase, err = dec.Int()
+		case "first_exposure":
+			d.First, err = dec.Bool()
+		case "guardrail":
+			d.Guardrail, err = dec.Str()
 		case "channel":
 			d.Channel, err = dec.Str()
 		case "class":

@@ -46,6 +46,13 @@ type Message struct {
 	// after the first of a user in a phase of an experiment.
 	Value json.RawMessage `json:"value,omitempty"`
 	Again bool            `json:"again,omitempty"`
+	// FirstExposure marks the exposure of a user that counts, in an experiment with
+	// guardrails or a rule that asks for auto_pause.
+	FirstExposure bool `json:"first_exposure,omitempty"`
+	// Guardrail of the experiment that an event has hit, Exposed when the user was
+	// first exposed.
+	Guardrail string `json:"guardrail,omitempty"`
+	Exposed   string `json:"exposed,omitempty"`
 	// DataDropped says that the message was too large and went without its data.
 	DataDropped bool    `json:"data_dropped,omitempty"`
 	Trigger     Trigger `json:"trigger"`
@@ -136,6 +143,14 @@ func writeMessage(dst []byte, d *rules.Decision, o Origin, decision, dropData bo
 	if d.Again {
 		w.name("again")
 		w.Bool(true)
+	}
+	if d.First {
+		w.name("first_exposure")
+		w.Bool(true)
+	}
+	if d.Guardrail != "" {
+		w.field("guardrail", d.Guardrail)
+		w.time("exposed", d.Exposed)
 	}
 	w.trigger(d, o)
 	w.time("due", d.Due)

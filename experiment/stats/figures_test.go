@@ -2,6 +2,7 @@ package stats
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"os"
 	"testing"
@@ -39,6 +40,15 @@ type figures struct {
 		Weights []float64
 		Chi2, P float64
 	}
+	RatioEvidence []struct {
+		Seen    []int
+		Weights []float64
+		E       float64
+	} `json:"ratio_evidence"`
+	ExcessEvidence []struct {
+		Hits, N int
+		Most, E float64
+	} `json:"excess_evidence"`
 	Holm []struct{ P, Adjusted []float64 }
 	Plan []struct {
 		Baseline, Lift, Power, Alpha float64
@@ -58,7 +68,7 @@ func readFigures(t *testing.T) figures {
 	if err := json.Unmarshal(raw, &f); err != nil {
 		t.Fatal(err)
 	}
-	if len(f.Conversion) < 5 || len(f.Value) < 5 || len(f.Ratio) < 5 || len(f.Holm) < 5 || len(f.Plan) < 5 {
+	if len(f.Conversion) < 5 || len(f.Value) < 5 || len(f.Ratio) < 5 || len(f.Holm) < 5 || len(f.Plan) < 5 || len(f.RatioEvidence) < 5 || len(f.ExcessEvidence) < 5 {
 		t.Fatal("testdata/figures.json lacks cases")
 	}
 	return f
@@ -171,6 +181,24 @@ func TestSampleRatioAgrees(t *testing.T) {
 		if r.DF != len(c.Seen)-1 || r.OK != (c.P >= 0.001) {
 			t.Errorf("%v: %+v", c.Seen, r)
 		}
+	}
+}
+
+func TestSequentialTestsAgree(t *testing.T) {
+	f := readFigures(t)
+	for _, c := range f.RatioEvidence {
+		e, err := RatioEvidence(c.Seen, c.Weights)
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, fmt.Sprint("evidence of the ratio ", c.Seen), e, c.E)
+	}
+	for _, c := range f.ExcessEvidence {
+		e, err := ExcessEvidence(c.Hits, c.N, c.Most)
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, fmt.Sprintf("evidence of %d of %d above %v", c.Hits, c.N, c.Most), e, c.E)
 	}
 }
 

@@ -48,7 +48,7 @@ func redisEndpoint(r *config.Redis) (redis.Endpoint, error) {
 	}
 	e := redis.Endpoint{
 		Addrs: config.Strings(r.Addrs), Cluster: r.Mode == "cluster", DB: r.DB,
-		Username: r.Username, Password: r.Password, SentinelPassword: r.SentinelPassword, TLS: t,
+		Username: r.Username, Password: r.Password, SentinelUsername: r.SentinelUsername, SentinelPassword: r.SentinelPassword, TLS: t,
 	}
 	if r.Mode == "sentinel" {
 		e.Master = r.Master

@@ -15,7 +15,6 @@ import (
 	"github.com/nudged/nudged/processor"
 	"github.com/nudged/nudged/processor/redis"
 	"github.com/nudged/nudged/rules"
-	"github.com/nudged/nudged/rules/rulefile"
 	"github.com/nudged/nudged/rules/sim"
 	"github.com/nudged/nudged/sinks"
 )
@@ -40,7 +39,7 @@ type Explain struct {
 // Run gathers the account.
 func (e *Explain) Run(ctx context.Context) (*story.Account, error) {
 	c := &e.Config
-	set, err := rulefile.Load(c.Rules)
+	text, err := compileRules(c.Rules)
 	if err != nil {
 		return nil, err
 	}
@@ -70,6 +69,10 @@ func (e *Explain) Run(ctx context.Context) (*story.Account, error) {
 		return nil, err
 	}
 	defer closeStore()
+	set, err := pausedRules(ctx, text, store)
+	if err != nil {
+		return nil, err
+	}
 
 	var states []stored
 	latest := int64(0)

@@ -130,6 +130,9 @@ func (e *ExperimentReport) optionsOf(k outcomes.Key, set *rules.Set) report.Opti
 			o.Weights[x.Assigner.Arms()[i]] = share
 		}
 	}
+	if max(x.Phase, 1) == k.Phase {
+		o.Experiment = x
+	}
 	if o.Window == 0 && x.Goal != nil {
 		o.Window = x.Goal.Within
 	}

@@ -6,10 +6,13 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
 
+	"github.com/nudged/nudged/internal/guard"
 	"github.com/nudged/nudged/rules"
 	"github.com/nudged/nudged/rules/rulefile"
 )
@@ -23,6 +26,8 @@ type ruleWatch struct {
 	path   string
 	asked  <-chan struct{} // nil: nobody asks
 	logger *slog.Logger
+	// paused tells which phases of experiments are paused; nil: nobody does.
+	paused <-chan map[guard.Phase]bool
 	// apply brings new rules into force, or says why that cannot be.
 	apply func(*rules.Set) error
 }
@@ -30,7 +35,7 @@ type ruleWatch struct {
 // run watches until ctx ends. current is what is in force at first. An edit that is
 // not valid, or that nudged check --against refuses, changes nothing, and is said
 // loudly.
-func (w *ruleWatch) run(ctx context.Context, current *rulefile.Compiled) {
+func (w *ruleWatch) run(ctx context.Context, current *ruleText) {
 	var changed <-chan fsnotify.Event
 	var failed <-chan error
 	watcher, err := w.watch()
@@ -54,6 +59,9 @@ func (w *ruleWatch) run(ctx context.Context, current *rulefile.Compiled) {
 		case <-quiet:
 			quiet = nil
 		case <-w.asked:
+		case phases := <-w.paused:
+			current = w.pause(current, phases)
+			continue
 		}
 		current = w.reload(current)
 	}
@@ -80,11 +88,13 @@ func (w *ruleWatch) watch() (*fsnotify.Watcher, error) {
 }
 
 // reload reads the rules and returns what is in force from now on.
-func (w *ruleWatch) reload(old *rulefile.Compiled) *rulefile.Compiled {
+func (w *ruleWatch) reload(old *ruleText) *ruleText {
 	loaded, err := compileRules(w.path)
 	if err == nil && loaded.Set.Version != old.Set.Version {
-		if err = refusals(old, loaded); err == nil {
-			err = w.apply(loaded.Set)
+		if err = refusals(old.Compiled, loaded.Compiled); err == nil {
+			if loaded, err = loaded.pausing(old.phases); err == nil {
+				err = w.apply(loaded.Set)
+			}
 		}
 	}
 	switch {
@@ -95,17 +105,68 @@ func (w *ruleWatch) reload(old *rulefile.Compiled) *rulefile.Compiled {
 	case loaded.Set.Version == old.Set.Version:
 		return old
 	}
+	loaded.logPaused(w.logger)
 	w.logger.Info("new rules are in force", "rules", w.path, "from", old.Set.Version, "to", loaded.Set.Version, "count", len(loaded.Set.Rules))
 	return loaded
 }
 
-// compileRules reads rules with their text, to compare an edit with.
-func compileRules(path string) (*rulefile.Compiled, error) {
+// pause pauses the rules that ask for it and returns what is in force from now on.
+func (w *ruleWatch) pause(old *ruleText, phases map[guard.Phase]bool) *ruleText {
+	paused, err := old.pausing(phases)
+	if err == nil && slices.Equal(paused.paused, old.paused) {
+		return paused // other rules than ours
+	}
+	if err == nil {
+		err = w.apply(paused.Set)
+	}
+	if err != nil {
+		w.logger.Error("rules could not be paused", "error", err.Error())
+		return old
+	}
+	paused.logPaused(w.logger)
+	return paused
+}
+
+// ruleText is rules with their text, to compare an edit with, and with what has
+// paused some of them.
+type ruleText struct {
+	*rulefile.Compiled
+	files  []rulefile.File
+	phases map[guard.Phase]bool // that are paused, ours or not
+	paused []string             // rules that are paused therefore
+}
+
+func compileRules(path string) (*ruleText, error) {
 	files, err := rulefile.Read(path)
 	if err != nil {
 		return nil, err
 	}
-	return rulefile.Compile(files)
+	compiled, err := rulefile.Compile(files)
+	if err != nil {
+		return nil, err
+	}
+	return &ruleText{Compiled: compiled, files: files}, nil
+}
+
+// pausing returns the same rules with those paused that ask for it. The set is one
+// of its own: the one before may be in use.
+func (t *ruleText) pausing(phases map[guard.Phase]bool) (*ruleText, error) {
+	compiled, err := rulefile.Compile(t.files)
+	if err != nil {
+		return nil, err
+	}
+	out := &ruleText{Compiled: compiled, files: t.files, phases: phases}
+	for _, r := range guard.PausedRules(compiled.Set, phases) {
+		r.Paused = true
+		out.paused = append(out.paused, r.Name)
+	}
+	return out, compiled.Set.Index()
+}
+
+func (t *ruleText) logPaused(logger *slog.Logger) {
+	if len(t.paused) > 0 {
+		logger.Warn("rules are paused by auto_pause: they go on with a new phase of their experiment, or without auto_pause", "rules", strings.Join(t.paused, ", "))
+	}
 }
 
 // refusals are the edits that must not come into force while something runs.

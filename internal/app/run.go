@@ -62,9 +62,7 @@ func (d *Daemon) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	set := compiled.Set
-	newDecoder, err := decoders(set, c.Input)
-	if err != nil {
+	if _, err := decoders(compiled.Set, c.Input); err != nil {
 		return err
 	}
 	kcfg, err := d.kafkaConfig()
@@ -96,6 +94,19 @@ func (d *Daemon) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	now := d.Now
+	if now == nil {
+		now = func() int64 { return time.Now().UnixMilli() }
+	}
+	experiments := d.watching(&kcfg, store, now)
+	if compiled, err = experiments.begin(ctx, compiled); err != nil {
+		return err
+	}
+	set := compiled.Set
+	newDecoder, err := decoders(set, c.Input)
+	if err != nil {
+		return err
+	}
 	source, err := kafka.NewSource(kcfg)
 	if err != nil {
 		return err
@@ -116,10 +127,6 @@ func (d *Daemon) run(ctx context.Context) error {
 	}
 	group := kafka.NewGroup(kcfg, topology)
 	counters := &processor.Counters{}
-	now := d.Now
-	if now == nil {
-		now = func() int64 { return time.Now().UnixMilli() }
-	}
 	observer, err := d.telemetry.NewObserver(telemetry.ObserverConfig{
 		Group: c.Kafka.Group, Sends: c.Kafka.Topics.Sends, EventClock: c.Clock == "event", Now: now,
 	})
@@ -156,7 +163,7 @@ func (d *Daemon) run(ctx context.Context) error {
 	}
 	interpose(&settings)
 	pr := processor.New(settings)
-	mux, err := d.pages(pr, counters, observer, now, store, &reachable{ask: map[string]func(context.Context) error{
+	mux, err := d.pages(pr, counters, observer, now, store, experiments, &reachable{ask: map[string]func(context.Context) error{
 		"Kafka": source.Ping,
 		"Redis": func(ctx context.Context) error { return client.Ping(ctx).Err() },
 	}})
@@ -164,15 +171,17 @@ func (d *Daemon) run(ctx context.Context) error {
 		return err
 	}
 	watching, stop := context.WithCancel(ctx)
-	watch := ruleWatch{path: c.Rules, asked: d.Reload, logger: d.Logger, apply: func(s *rules.Set) error {
+	watch := ruleWatch{path: c.Rules, asked: d.Reload, logger: d.Logger, paused: experiments.phases, apply: func(s *rules.Set) error {
 		newDecoder, err := decoders(s, c.Input)
 		if err == nil {
 			pr.SetRules(s, newDecoder)
+			experiments.use(s)
 		}
 		return err
 	}}
 	var wg sync.WaitGroup
 	wg.Go(func() { watch.run(watching, compiled) })
+	wg.Go(func() { experiments.run(watching, pr.Status, inputs[0]) })
 	defer wg.Wait()
 	defer stop()
 	return d.serve(ctx, pr, counters, source, group, targets, mux)
@@ -180,13 +189,14 @@ func (d *Daemon) run(ctx context.Context) error {
 
 // pages are what the process answers over HTTP.
 func (d *Daemon) pages(pr *processor.Processor, counters *processor.Counters, observer *telemetry.Observer, now func() int64,
-	store *redis.Store, services *reachable,
+	store *redis.Store, experiments *watching, services *reachable,
 ) (*http.ServeMux, error) {
 	c := &d.Config
 	pending := &pendingTimers{count: store.CountTimers, status: pr.Status}
 	err := d.telemetry.Watch(telemetry.Sources{
 		Counters: counters, Status: pr.Status, Now: now, EventClock: c.Clock == "event",
-		Pending: func() map[processor.TopicPartition]int64 { return pending.all(context.Background()) },
+		Experiments: experiments.experiments,
+		Pending:     func() map[processor.TopicPartition]int64 { return pending.all(context.Background()) },
 	})
 	if err != nil {
 		return nil, err
@@ -206,8 +216,9 @@ var decisionLevels = map[string]processor.DecisionLevel{
 }
 
 // stopTimeout is how long a graceful stop may take before it is cut short, which
-// loses nothing.
-const stopTimeout = 8 * time.Second
+// loses nothing. With what a transaction and the group may take after that, the
+// process ends within 10 s.
+const stopTimeout = 5 * time.Second
 
 // serve runs the parts and stops them in order.
 func (d *Daemon) serve(ctx context.Context, pr *processor.Processor, counters *processor.Counters,

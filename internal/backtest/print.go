@@ -18,7 +18,7 @@ import (
 // outcomeOrder is the order of the columns.
 var outcomeOrder = []rules.Outcome{
 	rules.Sent, rules.ControlArm, rules.HeldOut, rules.Excluded, rules.Condition, rules.Cooldown, rules.NoConsent,
-	rules.Quiet, rules.Deferred, rules.Capped, rules.Expired, rules.Cancelled, rules.RuleRemoved, rules.Converted, rules.Armed,
+	rules.Quiet, rules.Deferred, rules.Capped, rules.Expired, rules.Cancelled, rules.RuleRemoved, rules.Converted, rules.GuardrailHit, rules.Armed,
 }
 
 // Print writes the result as tables.

@@ -110,6 +110,7 @@ type Redis struct {
 	Master           string `yaml:"master"` // sentinel: the name of the master
 	Username         string `yaml:"username"`
 	Password         string `yaml:"password" secret:"true"`
+	SentinelUsername string `yaml:"sentinel_username"` // sentinel: that of the Sentinels, not of Redis
 	SentinelPassword string `yaml:"sentinel_password" secret:"true"`
 	// The files hold the passwords instead, as with kafka.sasl.
 	PasswordFile         string `yaml:"password_file"`

@@ -20,13 +20,18 @@ import (
 
 // world is the topics and the group of one test.
 type world struct {
-	t                              *testing.T
-	kafka                          *kgo.Client
-	adm                            *kadm.Client
-	redis                          *goredis.Client
-	brokers, redisAddr             string
-	group                          string
-	events, sends, decisions, dead string
+	t                  *testing.T
+	kafka              *kgo.Client
+	adm                *kadm.Client
+	redis              *goredis.Client
+	brokers, redisAddr string
+	// front are the brokers that nudged uses, where they are not those of the test;
+	// kafkaConfig are more lines for its configuration, redisConfig is in the place of
+	// the address.
+	front, kafkaConfig, redisConfig string
+	replicas                        int16
+	group                           string
+	events, sends, decisions, dead  string
 }
 
 // Numbers of partitions: those that records go to by their input partition are
@@ -58,8 +63,13 @@ func newWorldOver(t *testing.T, events string) *world {
 
 func connect(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, group: "it-" + randomName()}
-	w.brokers, w.redisAddr = services(t)
+	brokers, redis := services(t)
+	return connectTo(t, brokers, redis)
+}
+
+func connectTo(t *testing.T, brokers, redis string) *world {
+	t.Helper()
+	w := &world{t: t, group: "it-" + randomName(), brokers: brokers, redisAddr: redis, replicas: 1}
 	w.kafka = kafkaClient(t, w.brokers)
 	w.adm = kadm.NewClient(w.kafka)
 	w.redis = goredis.NewClient(&goredis.Options{Addr: w.redisAddr})
@@ -90,7 +100,7 @@ func (w *world) createOutputs() {
 
 func (w *world) create(topic string, partitions int, settings map[string]*string) {
 	w.t.Helper()
-	if _, err := w.adm.CreateTopic(w.t.Context(), int32(partitions), 1, settings, topic); err != nil {
+	if _, err := w.adm.CreateTopic(w.t.Context(), int32(partitions), w.replicas, settings, topic); err != nil {
 		w.t.Fatalf("create topic %s: %v", topic, err)
 	}
 	// The controller has made it; the broker hears of it a moment later.
@@ -106,7 +116,7 @@ func (w *world) create(topic string, partitions int, settings map[string]*string
 }
 
 // keysOf matches the group's keys in Redis, and no others.
-func (w *world) keysOf() string { return "nudged:{" + w.group + ":*" }
+func (w *world) keysOf() string { return "nudged:{" + w.group + "[:}]*" }
 
 // emptyRedis removes what the group has in Redis.
 func (w *world) emptyRedis() {
@@ -132,19 +142,27 @@ func (w *world) config(rules, clock string, more ...string) string {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	front, redis := w.front, w.redisConfig
+	if front == "" {
+		front = w.brokers
+	}
+	if redis == "" {
+		redis = "{addrs: [" + w.redisAddr + "]}"
+	}
 	text := fmt.Sprintf(`kafka:
   brokers: [%s]
   group: %s
   topics: {events: [%s], sends: %s, decisions: %s, dead_letters: %s}
   session_timeout: 6s
   transaction_timeout: 3s
-redis: {addrs: [%s]}
+%s
+redis: %s
 rules: %s
 clock: %s
 http: {addr: "127.0.0.1:0"}
 log: {format: json}
 %s
-`, w.brokers, w.group, w.events, w.sends, w.decisions, w.dead, w.redisAddr, rules, clock, strings.Join(more, "\n"))
+`, front, w.group, w.events, w.sends, w.decisions, w.dead, w.kafkaConfig, redis, rules, clock, strings.Join(more, "\n"))
 	return writeFile(w.t, "nudged.yaml", text)
 }
 

@@ -47,6 +47,13 @@ type Send struct {
 	At   int64
 }
 
+// Hit is a guardrail that has told of a unit.
+type Hit struct {
+	Unit      int32
+	At        int64
+	Guardrail string
+}
+
 // Cohort is all that is known of one experiment and phase.
 type Cohort struct {
 	Key
@@ -55,6 +62,7 @@ type Cohort struct {
 	Users       []string // by unit, only if the book keeps them
 	Conversions []Conversion
 	Sends       []Send
+	Hits        []Hit
 	Repeated    int // decisions read twice and counted once
 
 	index map[uint64]int32
@@ -93,6 +101,11 @@ func (b *Book) Add(d *decisions.Decision) {
 		c := b.cohort(d)
 		if c.first(d.CommandID) {
 			c.Conversions = append(c.Conversions, Conversion{c.unit(d.User, b.KeepUsers), d.Fired, d.Value})
+		}
+	case string(rules.GuardrailHit):
+		c := b.cohort(d)
+		if c.first(d.CommandID) {
+			c.Hits = append(c.Hits, Hit{c.unit(d.User, b.KeepUsers), d.Fired, string(d.Guardrail)})
 		}
 	}
 }

@@ -12,6 +12,25 @@ type Outcome struct {
 	Mature      bool    // the window has passed
 }
 
+// HitsUntil counts the exposed users of whom a guardrail had told by at, by
+// guardrail and arm.
+func (c *Cohort) HitsUntil(at int64) map[string]map[string]int {
+	out := map[string]map[string]int{}
+	for _, h := range c.Hits {
+		u := c.Units[h.Unit]
+		if h.At > at || u.Exposed > at {
+			continue
+		}
+		byArm := out[h.Guardrail]
+		if byArm == nil {
+			byArm = map[string]int{}
+			out[h.Guardrail] = byArm
+		}
+		byArm[c.Arms[u.Arm]]++
+	}
+	return out
+}
+
 // Tally is what Outcomes met besides.
 type Tally struct {
 	Unexposed int // users with a conversion whose exposure is not in the data

@@ -5,6 +5,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -30,6 +31,8 @@ type Options struct {
 	// SendCost of each message, CouponCost of each user who converted in an arm
 	// that was sent to; in the unit of the values.
 	SendCost, CouponCost float64
+	// Experiment tells the limits of guardrails; nil: they are not known.
+	Experiment *rules.Experiment
 }
 
 func (o *Options) control() string {
@@ -55,6 +58,7 @@ type Data struct {
 	Moments                     []Moment // by time of exposure, cumulative; nil: times are not known
 	Options                     Options
 	Notes                       []string
+	Guardrails                  []Guardrail
 }
 
 // ArmData sums up one arm. All but All and Weight are of mature users only.
@@ -89,6 +93,11 @@ func (o *Options) net(control, converted bool, value float64, sends int) float64
 func FromCohort(c *outcomes.Cohort, o Options) (*Data, error) {
 	d := &Data{Experiment: c.Experiment, Phase: c.Phase, Converted: true, Value: true, Options: o}
 	list, tally := c.Outcomes(o.Window, o.At)
+	// Sums of floats depend on their order; that of the partitions of a topic is
+	// another one each time.
+	slices.SortFunc(list, func(a, b outcomes.Outcome) int {
+		return cmp.Or(cmp.Compare(a.Exposed, b.Exposed), cmp.Compare(a.Value, b.Value), cmp.Compare(a.Conversions, b.Conversions), cmp.Compare(a.Sends, b.Sends))
+	})
 	var seen []string
 	for _, name := range c.Arms {
 		if name != outcomes.Holdout {
@@ -133,7 +142,7 @@ func FromCohort(c *outcomes.Cohort, o Options) (*Data, error) {
 	}
 	d.Moments = bins.cumulate()
 	d.noteTally(c, tally)
-	return d, nil
+	return d, d.guardrails(c)
 }
 
 func (a *ArmData) take(converted bool, value, net float64) {

@@ -33,6 +33,7 @@ var footnotes = page.Notes{
 	{ID: "holm", Name: "Adjusted p", Text: "The p-values of the fixed tests, adjusted by Holm's method for the number of arms that are compared."},
 	{ID: "cuped", Name: "CUPED", Text: "The difference in value after taking off what a figure known before the experiment (the covariate) foretells of each user, by Welch's t-test. Variance less by 50 % means that half the users give the same certainty."},
 	{ID: "net", Name: "After costs", Text: "Value minus the cost of each message sent within the window, minus the coupon's cost for each converted user of an arm that is sent to; compared by Welch's t-test."},
+	{ID: "guardrail", Name: "Guardrails", Text: "Exposed users, mature or not, to whom an event came that the guardrail watches for, within its window after the exposure. The alarm is raised by a test that may be looked at as often as one likes and is wrong in at most 1 of 1,000 experiments; who may still be hit counts as not hit."},
 	{ID: "time", Name: "Plots over time", Text: "Each point takes in all users exposed up to then (times in UTC)."},
 }
 
@@ -46,6 +47,7 @@ type view struct {
 	RateChart     template.HTML
 	Compared      []compared
 	Rows          []armRow
+	Rails         []railView
 	HasConverted  bool
 	HasValue      bool
 	HasNet        bool
@@ -54,6 +56,13 @@ type view struct {
 
 type armRow struct {
 	Name, Exposed, Converted, Rate, Sum, Mean, SD, Net, NetMean string
+}
+
+// railView is a guardrail as the page shows it.
+type railView struct {
+	Name, Limits, Statement string
+	Alarm                   bool
+	Rows                    []armRow
 }
 
 type compared struct {
@@ -94,6 +103,14 @@ func (r *Report) view() view {
 			row.Converted = count(*a.Converted)
 		}
 		v.Rows = append(v.Rows, row)
+	}
+	for i := range r.Guardrails {
+		g := &r.Guardrails[i]
+		rail := railView{Name: g.Name, Limits: g.limits(), Statement: g.Statement, Alarm: g.Alarm}
+		for _, a := range g.Arms {
+			rail.Rows = append(rail.Rows, armRow{Name: a.Name, Exposed: count(a.Exposed), Converted: count(a.Hits), Rate: cell(a.Rate, percent)})
+		}
+		v.Rails = append(v.Rails, rail)
 	}
 	for i := range r.Comparisons {
 		c := &r.Comparisons[i]

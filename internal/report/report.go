@@ -17,6 +17,8 @@ type Report struct {
 	Arms        []Arm        `json:"arms"`
 	Comparisons []Comparison `json:"comparisons"`
 
+	Guardrails []Guardrail `json:"guardrails,omitempty"`
+
 	Holdout      *Arm     `json:"holdout,omitempty"`
 	From         string   `json:"from,omitempty"`  // first exposure
 	Until        string   `json:"until,omitempty"` // last exposure
@@ -139,7 +141,7 @@ func rangeOf(i stats.Interval) *Range { return &Range{i.Low, i.High} }
 
 // New computes the report.
 func New(d *Data) (*Report, error) {
-	r := &Report{Experiment: d.Experiment, Phase: d.Phase, Waiting: d.Waiting, WindowMillis: d.Options.Window, Notes: []string{}, data: d}
+	r := &Report{Experiment: d.Experiment, Phase: d.Phase, Waiting: d.Waiting, WindowMillis: d.Options.Window, Guardrails: d.Guardrails, Notes: []string{}, data: d}
 	if d.From != 0 || d.Until != 0 {
 		r.From, r.Until = moment(d.From), moment(d.Until)
 	}

@@ -13,7 +13,10 @@ import (
 	"testing"
 
 	"github.com/nudged/nudged/experiment/stats"
+	"github.com/nudged/nudged/internal/decisions"
+	"github.com/nudged/nudged/internal/outcomes"
 	"github.com/nudged/nudged/internal/page/browsertest"
+	"github.com/nudged/nudged/rules/rulefile"
 )
 
 // tableOf writes a unit-level CSV: users of each arm, so many converted, each
@@ -322,13 +325,81 @@ func overTime(t *testing.T, rate float64, controlUsers int) *Report {
 		Options{Effect: 0.1, SendCost: 0.02, CouponCost: 1, Weights: map[string]float64{"control": 100, "treatment": 300}})
 }
 
+// guarded is a report on decisions with guardrails: one is past its limit.
+func guarded(t *testing.T) *Report {
+	t.Helper()
+	set, err := rulefile.Parse([]rulefile.File{{Name: "rules.yaml", Text: []byte(`
+experiments:
+  e:
+    arms: [{name: control, weight: 20}, {name: treatment, weight: 80}]
+    guardrails:
+      - {name: left, on: unsubscribe, within: 7d, max_percent: 2}
+      - {name: angry, on: complaint, within: 7d, max_percent: 9, max_ratio: 1.5}
+`)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var book outcomes.Book
+	add := func(kind, user, arm, rail string, at int64) {
+		book.Add(&decisions.Decision{Kind: []byte(kind), User: []byte(user), Experiment: []byte("e"), Phase: 1, Arm: []byte(arm), Fired: at,
+			Guardrail: []byte(rail), CommandID: []byte(kind + user + rail)})
+	}
+	for i := range 1000 {
+		kind, arm := "sent", "treatment"
+		if i < 200 {
+			kind, arm = "control", "control"
+		}
+		user := fmt.Sprint(i)
+		add(kind, user, arm, "", 1000)
+		if i >= 940 {
+			add("guardrail", user, arm, "left", 2000)
+			add("guardrail", user, arm, "left", 2000) // read twice
+		}
+		if i%50 == 0 {
+			add("guardrail", user, arm, "angry", 3000)
+		}
+		if i%10 == 0 {
+			add("guardrail", user, arm, "angry", 9000) // after the moment of the report
+		}
+	}
+	d, err := FromCohort(book.Cohorts()[0], Options{At: 5000, Window: 1, Weights: map[string]float64{"control": 20, "treatment": 80}, Experiment: set.Experiments[0]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := New(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestGuardrails(t *testing.T) {
+	r := guarded(t)
+	if len(r.Guardrails) != 2 {
+		t.Fatalf("%+v", r.Guardrails)
+	}
+	left, angry := r.Guardrails[0], r.Guardrails[1]
+	if left.Name != "left" || !left.Alarm || left.Arms[1].Name != "treatment" || left.Arms[1].Hits != 60 || left.Arms[1].Exposed != 800 || left.Arms[0].Hits != 0 ||
+		left.Statement != "Past its limit: left: 60 of 800 exposed users of treatment (7.50 %), above max_percent: 2." {
+		t.Errorf("%+v", left)
+	}
+	if angry.Alarm || angry.Arms[0].Hits != 4 || angry.Arms[1].Hits != 16 || angry.Statement != "Not seen to be past its limit: 9 % of an arm, 1.5 times the control." {
+		t.Errorf("%+v", angry)
+	}
+	var b strings.Builder
+	if err := Write(&b, "text", []*Report{r}); err != nil || !strings.Contains(b.String(), left.Statement) {
+		t.Errorf("%v\n%s", err, b.String())
+	}
+}
+
 // The page in a real browser: nothing in the console, no wider than the screen,
 // drawn, for a verdict of each kind.
 func TestHTMLInBrowser(t *testing.T) {
 	browsertest.Find(t)
 	for name, r := range map[string]*Report{
 		"better": overTime(t, 0.2, 100), "no difference": overTime(t, 0.105, 100), "wrong ratio": overTime(t, 0.2, 150),
-		"nobody": reportOn(t, "group,bought,revenue\n", columns, Options{}),
+		"guardrails": guarded(t),
+		"nobody":     reportOn(t, "group,bought,revenue\n", columns, Options{}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			var b bytes.Buffer

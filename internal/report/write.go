@@ -78,6 +78,10 @@ func (r *Report) text(w io.Writer) {
 	if len(r.Comparisons) > 0 {
 		fmt.Fprintln(w, "Intervals are at 95 %. The always-valid ones hold however often one looks; verdicts rest on them.")
 	}
+	if len(r.Guardrails) > 0 {
+		fmt.Fprintln(w)
+		r.guardrailTable(w)
+	}
 	for _, n := range r.Notes {
 		fmt.Fprintln(w, "-", n)
 	}

@@ -69,6 +69,8 @@ var fields = []field{
 	{"trigger", text, func(h *happened) any { return h.Trigger.ID }},
 	{"value", value, func(h *happened) any { return h.Value }},
 	{"again", flag, func(h *happened) any { return h.Again }},
+	{"guardrail", text, func(h *happened) any { return h.Guardrail }},
+	{"first_exposure", flag, func(h *happened) any { return h.FirstExposure }},
 }
 
 // outcomes are the decisions that "decisions: fires" writes.
@@ -76,6 +78,7 @@ var outcomes = []string{
 	string(rules.Sent), string(rules.ControlArm), string(rules.HeldOut), string(rules.Excluded), string(rules.Condition),
 	string(rules.Cooldown), string(rules.NoConsent), string(rules.Quiet), string(rules.Deferred), string(rules.Capped),
 	string(rules.Expired), string(rules.Cancelled), string(rules.RuleRemoved), string(rules.Converted),
+	string(rules.GuardrailHit),
 }
 
 // ExpectKeys lists the keys of an entry of expect.

@@ -33,6 +33,7 @@ var configDocs = map[string]string{
 	"redis.master":                 "sentinel: the name of the master",
 	"redis.username":               "user of Redis",
 	"redis.password":               "its password",
+	"redis.sentinel_username":      "user of the sentinels",
 	"redis.sentinel_password":      "password of the sentinels",
 	"kafka.sasl.password_file":     "file that holds the password instead",
 	"redis.password_file":          "file that holds the password instead",

@@ -11,38 +11,41 @@ import (
 
 // messageDocs describe the fields that commands and decisions have.
 var messageDocs = map[string]string{
-	"command_id":    "names the decision: hash of rule, user, instance, step and triggering event, in hex; the same decision has the same id",
-	"rule":          "the rule; empty where the user was forgotten",
-	"user":          "the user",
-	"instance":      "the instance key; empty for rules without one",
-	"step":          "number of the send among those of the rule, from 0",
-	"experiment":    "the experiment, where assignment was asked",
-	"arm":           "the user's arm; holdout for who is held out",
-	"phase":         "phase of the experiment, where it is not the first",
-	"channel":       "what the rule's send says",
-	"class":         "ad or transactional",
-	"template":      "what the rule's send says",
-	"label":         "a text that the message has to be marked with",
-	"data":          "the values of the send",
-	"data_dropped":  "the message was too large and goes without its data",
-	"trigger":       "the event that started it",
-	"due":           "when it was due",
-	"fired":         "when it was decided",
-	"expires":       "when the message goes stale",
-	"rules_version": "hash of the rule files",
+	"command_id":     "names the decision: hash of rule, user, instance, step and triggering event, in hex; the same decision has the same id",
+	"rule":           "the rule; empty where the user was forgotten",
+	"user":           "the user",
+	"instance":       "the instance key; empty for rules without one",
+	"step":           "number of the send among those of the rule, from 0",
+	"experiment":     "the experiment, where assignment was asked",
+	"arm":            "the user's arm; holdout for who is held out",
+	"phase":          "phase of the experiment, where it is not the first",
+	"channel":        "what the rule's send says",
+	"class":          "ad or transactional",
+	"template":       "what the rule's send says",
+	"label":          "a text that the message has to be marked with",
+	"data":           "the values of the send",
+	"data_dropped":   "the message was too large and goes without its data",
+	"trigger":        "the event that started it",
+	"due":            "when it was due",
+	"fired":          "when it was decided",
+	"expires":        "when the message goes stale",
+	"first_exposure": "the exposure of the user that counts, in an experiment with guardrails or a rule that asks for auto_pause",
+	"rules_version":  "hash of the rule files",
 }
 
 // decisionDocs are what decisions have beside.
 var decisionDocs = map[string]string{
-	"decision": "what was decided",
-	"because":  "the values that the condition rested on",
-	"value":    "what a conversion is worth",
-	"again":    "a conversion of the user after the first",
+	"decision":  "what was decided",
+	"because":   "the values that the condition rested on",
+	"value":     "what a conversion is worth",
+	"again":     "a conversion of the user after the first",
+	"guardrail": "the guardrail of the experiment that the event has hit",
+	"exposed":   "of a guardrail: when the user was first exposed",
 }
 
 var triggerDocs = map[string]string{
 	"id":        "the event's id",
-	"type":      "its type; schedule for an occurrence of a schedule, forget for an order to forget the user",
+	"type":      "its type; schedule for an occurrence of a schedule, forget for an order to forget the user, auto_pause of auto_paused",
 	"time":      "its time",
 	"topic":     "where it was read; absent for a file",
 	"partition": "where it was read",
@@ -59,16 +62,16 @@ func messageKey(name string) object {
 		return object{"type": "integer", "minimum": 2}
 	case "data", "because":
 		return object{"type": "object"}
-	case "data_dropped", "again":
+	case "data_dropped", "again", "first_exposure":
 		return object{"const": true}
-	case "due", "fired", "expires", "time":
+	case "due", "fired", "expires", "time", "exposed":
 		return object{"type": "string", "format": "date-time", "pattern": rfc3339}
 	case "rules_version":
 		return object{"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"}
 	case "class":
 		return object{"enum": []string{"ad", "transactional"}}
 	case "decision":
-		return object{"enum": append(ruletest.Outcomes(), string(rules.Armed), string(rules.Forgotten))}
+		return object{"enum": append(ruletest.Outcomes(), string(rules.Armed), string(rules.Forgotten), string(rules.AutoPaused))}
 	case "value":
 		return object{"type": "number"}
 	case "instance":
@@ -108,7 +111,7 @@ func command() object {
 func decision() object {
 	docs := maps.Clone(messageDocs)
 	maps.Copy(docs, decisionDocs)
-	return described(message(docs, append(slices.Clone(always), "decision")...), "a record of the decision topic; its key is the user id")
+	return described(message(docs, append(slices.Clone(always), "decision")...), "a record of the decision topic; its key is the user id, of auto_paused there is none")
 }
 
 // deadLetter is the schema of the headers of a dead letter, beside those of the

@@ -384,7 +384,7 @@ var version = "sha256:" + strings.Repeat("ab", 32)
 // decision that there is not, it is not.
 func TestRealMessages(t *testing.T) {
 	commands, decisions := compile(t, "command"), compile(t, "decision")
-	outcomes := append(ruletest.Outcomes(), "armed")
+	outcomes := append(ruletest.Outcomes(), "armed", "auto_paused")
 	rapid.Check(t, func(rt *rapid.T) {
 		text := rapid.StringMatching(`[a-zA-Zü"\\ ]{0,8}`)
 		value := rapid.OneOf(rapid.Just(rules.Value{}), rapid.Just(rules.BoolValue(true)), rapid.Just(rules.IntValue(7)), rapid.Just(rules.FloatValue(2.5)),
@@ -405,9 +405,14 @@ func TestRealMessages(t *testing.T) {
 		if d.Outcome == rules.Converted {
 			d.Worth, d.Again = rapid.SampledFrom([]rules.Value{{}, rules.IntValue(3), rules.FloatValue(3.5)}).Draw(rt, "worth"), rapid.Bool().Draw(rt, "again")
 		}
+		d.First = rapid.Bool().Draw(rt, "first")
+		if d.Outcome == rules.GuardrailHit {
+			d.Guardrail, d.Exposed = "left", moment.Draw(rt, "exposed")
+		}
 		o := sinks.Origin{Topic: rapid.SampledFrom([]string{"", "events"}).Draw(rt, "topic"), RulesVersion: version}
 		sent := d
 		sent.Outcome, sent.Worth, sent.Again = rules.Sent, rules.Value{}, false
+		sent.Guardrail = ""
 		command := sinks.AppendCommand(nil, &sent, o)
 		if err := validJSON(t, commands, command); err != nil {
 			rt.Fatalf("%v\n%.2000s", err, command)

@@ -66,6 +66,8 @@ type Exposure struct {
 	Arm        string `json:"arm,omitempty"`
 	At         string `json:"at,omitempty"` // absent: long ago
 	Converted  bool   `json:"converted,omitempty"`
+	// Hits are the guardrails of the experiment that the user has hit.
+	Hits []string `json:"guardrails_hit,omitempty"`
 }
 
 // Pending is a run that waits for something.
@@ -130,7 +132,7 @@ func (a *Account) Know(topic string, partition int32, known bool, k *rules.Known
 			if rule != "" && e.Rule != rule {
 				continue
 			}
-			told := Exposure{Experiment: e.Experiment, Phase: e.Phase, Rule: e.Rule, Arm: e.Arm, Converted: e.Converted}
+			told := Exposure{Experiment: e.Experiment, Phase: e.Phase, Rule: e.Rule, Arm: e.Arm, Converted: e.Converted, Hits: e.Hits}
 			if !e.Over {
 				told.At = stamp(e.At)
 			}
@@ -246,7 +248,7 @@ func (a *Account) Since() {
 		switch {
 		case moment(d.Fired) <= a.asOf:
 			kept = append(kept, d)
-		case d.Decision != string(rules.Converted) && moment(d.Trigger.Time) <= a.asOf:
+		case d.Decision != string(rules.Converted) && d.Decision != string(rules.GuardrailHit) && moment(d.Trigger.Time) <= a.asOf:
 			add(d.Rule, d.Instance, d.Trigger, "decided at "+d.Fired+": "+d.Words)
 		}
 	}

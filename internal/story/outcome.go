@@ -52,6 +52,8 @@ func Why(m *sinks.Message) string {
 		return "started: due " + m.Due
 	case rules.Converted:
 		return converted(m)
+	case rules.GuardrailHit:
+		return hit(m)
 	}
 	return m.Decision
 }
@@ -68,6 +70,14 @@ func converted(m *sinks.Message) string {
 		text += ", worth " + string(m.Value)
 	}
 	return text
+}
+
+func hit(m *sinks.Message) string {
+	text := "hit the guardrail " + m.Guardrail + " of " + m.Experiment
+	if m.Arm != "" {
+		text += fmt.Sprintf(" (arm %s)", m.Arm)
+	}
+	return text + ", exposed since " + m.Exposed
 }
 
 // Send names the message: its channel and its template.

@@ -54,6 +54,9 @@ func (a *Account) printState(w io.Writer, s *State) {
 		case e.Converted:
 			words += ", reached the goal"
 		}
+		for _, hit := range e.Hits {
+			words += ", hit the guardrail " + hit
+		}
 		rows = append(rows, [3]string{"in " + e.Experiment, cmp.Or(e.Arm, "exposed"), words})
 	}
 	columns(w, rows)
@@ -100,7 +103,7 @@ func (a *Account) printCourse(w io.Writer) {
 		d := &a.Decisions[i]
 		since := fmt.Sprintf("the %s of %s", typeWords(d.Trigger.Type), d.Trigger.Time)
 		switch {
-		case d.Decision == string(rules.Converted):
+		case d.Decision == string(rules.Converted), d.Decision == string(rules.GuardrailHit):
 			since = "by " + since
 		case d.Due != d.Trigger.Time:
 			since = fmt.Sprintf("due %s, since %s", d.Due, since)

@@ -59,7 +59,24 @@ type Sources struct {
 	Pending    func() map[processor.TopicPartition]int64
 	Now        func() int64 // ms
 	EventClock bool
+	// Experiments returns what is found of the experiments; nil: nobody looks.
+	Experiments func() Experiments
 }
+
+// Experiments is what is found of the experiments.
+type Experiments struct {
+	Rules  []AutoPause // those that ask for auto_pause
+	Alarms []ExperimentAlarm
+}
+
+// AutoPause is a rule that asks for auto_pause.
+type AutoPause struct {
+	Rule   string
+	Paused bool
+}
+
+// ExperimentAlarm is a check of an experiment that has found something wrong.
+type ExperimentAlarm struct{ Experiment, Check string }
 
 // Watch registers the metrics that are read from the sources.
 func (t *Telemetry) Watch(s Sources) error {
@@ -94,11 +111,22 @@ func (t *Telemetry) Watch(s Sources) error {
 		gauges[i] = in.observedGauge(d)
 		all = append(all, gauges[i])
 	}
+	autoPaused, alarm := in.observedGauge(&mAutoPaused), in.observedGauge(&mAlarm)
+	all = append(all, autoPaused, alarm)
 	_, err := t.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		for _, read := range reads {
 			read(o)
 		}
 		s.observePartitions(func(i int, v float64, labels metric.MeasurementOption) { o.ObserveFloat64(gauges[i], v, labels) })
+		if s.Experiments != nil {
+			x := s.Experiments()
+			for _, r := range x.Rules {
+				o.ObserveFloat64(autoPaused, number(r.Paused), metric.WithAttributes(labelRule.String(r.Rule)))
+			}
+			for _, a := range x.Alarms {
+				o.ObserveFloat64(alarm, 1, metric.WithAttributes(labelExperiment.String(a.Experiment), labelCheck.String(a.Check)))
+			}
+		}
 		return nil
 	}, all...)
 	return errors.Join(append(in.errs, err)...)

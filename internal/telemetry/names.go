@@ -8,15 +8,17 @@ import "go.opentelemetry.io/otel/attribute"
 
 // Labels of metrics.
 const (
-	labelTopic     = attribute.Key("topic")
-	labelPartition = attribute.Key("partition")
-	labelRule      = attribute.Key("rule")
-	labelDecision  = attribute.Key("decision")
-	labelOutcome   = attribute.Key("outcome")
-	labelStatus    = attribute.Key("http.response.status_code")
-	labelDBSystem  = attribute.Key("db.system.name")
-	labelDBCall    = attribute.Key("db.operation.name")
-	labelDBError   = attribute.Key("error.type")
+	labelTopic      = attribute.Key("topic")
+	labelPartition  = attribute.Key("partition")
+	labelRule       = attribute.Key("rule")
+	labelDecision   = attribute.Key("decision")
+	labelExperiment = attribute.Key("experiment")
+	labelCheck      = attribute.Key("check")
+	labelOutcome    = attribute.Key("outcome")
+	labelStatus     = attribute.Key("http.response.status_code")
+	labelDBSystem   = attribute.Key("db.system.name")
+	labelDBCall     = attribute.Key("db.operation.name")
+	labelDBError    = attribute.Key("error.type")
 )
 
 // Attributes of spans.
@@ -117,6 +119,8 @@ var (
 	mLagRecords   = metricDef{name: "nudged.consumer.lag", unit: "{record}", help: "Records of the partition that are not taken in yet", kind: gauge, labels: perPartition}
 	mLagSeconds   = metricDef{name: "nudged.consumer.lag.time", unit: "s", help: "Age of the newest record taken in while others wait, else 0", kind: gauge, labels: perPartition}
 	mClockLag     = metricDef{name: "nudged.clock.lag", unit: "s", help: "How far the partition clock is behind the wall clock", kind: gauge, labels: perPartition}
+	mAutoPaused   = metricDef{name: "nudged.rule.auto_paused", unit: "{rule}", help: "1 while auto_pause has paused the rule, else 0", kind: gauge, labels: []attribute.Key{labelRule}}
+	mAlarm        = metricDef{name: "nudged.experiment.alarm", unit: "{check}", help: "1 for each check of an experiment that has found something wrong, told by the process that counts", kind: gauge, labels: []attribute.Key{labelExperiment, labelCheck}}
 	mReady        = metricDef{name: "nudged.partition.ready", unit: "{partition}", help: "1 while the partition is being processed, else 0", kind: gauge, labels: perPartition}
 	mStopped      = metricDef{name: "nudged.partition.stopped", unit: "{partition}", help: "1 if the partition has stopped and waits for an answer", kind: gauge, labels: perPartition}
 	mPending      = metricDef{name: "nudged.timers.pending", unit: "{timer}", help: "Entries in the timer index of the partition: users with something pending, and some whose pending has ended", kind: gauge, labels: perPartition}
@@ -125,7 +129,7 @@ var (
 var runMetrics = []*metricDef{
 	&mEvents, &mUnread, &mDuplicates, &mPulledBack, &mDeadLetters, &mMissing, &mMismatches, &mFires, &mDecisions, &mLateness, &mSendLatency,
 	&mBatch, &mBatchWrite, &mCommit, &mRedis, &mBatches, &mStates, &mLookups, &mLoads, &mTransactions, &mAborted, &mFenced, &mStoreErrors,
-	&mReplayed, &mLagRecords, &mLagSeconds, &mClockLag, &mReady, &mStopped, &mPending,
+	&mReplayed, &mLagRecords, &mLagSeconds, &mClockLag, &mReady, &mAutoPaused, &mAlarm, &mStopped, &mPending,
 }
 
 // The metrics of nudged forward.

@@ -92,6 +92,9 @@ func everything(t *testing.T, tel *Telemetry) {
 			return []processor.Status{{Input: tp, Ready: true, Offset: 7, End: 10, Clock: 99_000, Stamp: 40_000}}
 		},
 		Pending: func() map[processor.TopicPartition]int64 { return map[processor.TopicPartition]int64{tp: 12} },
+		Experiments: func() Experiments {
+			return Experiments{[]AutoPause{{"r", true}, {"fine", false}}, []ExperimentAlarm{{"x", "sample_ratio"}}}
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -172,6 +175,7 @@ func TestMetricsAreThoseOfTheNames(t *testing.T) {
 		`nudged_timer_lateness_seconds_sum 9`, `nudged_send_latency_seconds_sum 10`,
 		`nudged_consumer_lag{partition="3",topic="events"} 3`, `nudged_consumer_lag_time_seconds{partition="3",topic="events"} 60`,
 		`nudged_clock_lag_seconds{partition="3",topic="events"} 1`, `nudged_timers_pending{partition="3",topic="events"} 12`,
+		`nudged_rule_auto_paused{rule="r"} 1`, `nudged_rule_auto_paused{rule="fine"} 0`, `nudged_experiment_alarm{check="sample_ratio",experiment="x"} 1`,
 		`nudged_partition_ready{partition="3",topic="events"} 1`, `nudged_partition_stopped{partition="3",topic="events"} 0`,
 		`db_client_operation_duration_seconds_count{db_operation_name="hget",db_system_name="redis"} 2`,
 		`db_client_operation_duration_seconds_count{db_operation_name="hget",db_system_name="redis",error_type="failed"} 1`,

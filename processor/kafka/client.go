@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/plugin/kslog"
 )
@@ -64,19 +65,26 @@ type Topology struct {
 func (t *Topology) Partitions(topic string) int32 { return t.counts[topic] }
 
 // Describe reads the topics. A topic that is missing is an error that says how
-// to create it.
+// to create it, a right that is missing one that says how to give it.
 func Describe(ctx context.Context, c *Config) (*Topology, error) {
 	cl, err := kgo.NewClient(c.common("admin")...)
 	if err != nil {
 		return nil, fmt.Errorf("kafka client: %w", err)
 	}
 	defer cl.Close()
-	return describe(ctx, cl, c)
+	t, err := describe(ctx, cl, c)
+	if err != nil {
+		return nil, err
+	}
+	return t, checkRights(ctx, cl, c)
 }
 
 func describe(ctx context.Context, cl *kgo.Client, c *Config) (*Topology, error) {
 	topics := append(append([]string{}, c.Events...), c.Sends, c.Decisions, c.DeadLetters)
 	m, err := kadm.NewClient(cl).Metadata(ctx, topics...)
+	if errors.Is(err, kerr.TopicAuthorizationFailed) {
+		return nil, errors.Join(err, checkRights(ctx, cl, c))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("kafka at %s cannot be reached: %w; check kafka.brokers, tls and sasl", strings.Join(c.Brokers, ","), err)
 	}

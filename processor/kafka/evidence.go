@@ -7,6 +7,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/nudged/nudged/processor"
 )
@@ -83,7 +84,7 @@ func (e *evidence) Next(ctx context.Context, send bool) ([]processor.EvidenceRec
 			return nil, fmt.Errorf("read %s/%d: %w", s.topic, s.partition, err)
 		}
 		for _, f := range fetches.Errors() {
-			return nil, fmt.Errorf("read %s/%d: %w", s.topic, s.partition, f.Err)
+			return nil, fmt.Errorf("read %s/%d: %w", s.topic, s.partition, e.cfg.denied(f.Err, s.topic, kmsg.ACLOperationRead))
 		}
 		var out []processor.EvidenceRecord
 		for it := fetches.RecordIter(); !it.Done(); {

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -52,6 +51,10 @@ func (g *Group) Join(parts Partitions) error {
 		return err
 	}
 	close(g.joined)
+	if err := g.cfg.checkTransactions(context.Background(), g.cl()); err != nil {
+		g.Leave()
+		return err
+	}
 	return nil
 }
 
@@ -104,7 +107,7 @@ func (g *Group) cl() *kgo.Client { return g.now().Client() }
 // Nothing of any partition runs when it returns, until it is assigned again.
 func (g *Group) renew(cause error) error {
 	g.cfg.Logger.Warn("the producer cannot be used any more: the group is left and entered anew", "error", cause.Error())
-	g.now().Close()
+	g.Leave()
 	g.keepOnly(nil) // whatever the session has told on its way out
 	return g.join()
 }
@@ -123,7 +126,7 @@ func (g *Group) Watch(ctx context.Context) {
 		}
 		for _, e := range fetches.Errors() {
 			if ctx.Err() == nil && !errors.Is(e.Err, context.Canceled) {
-				g.cfg.Logger.Warn("consumer group", "group", g.cfg.Group, "error", e.Err.Error())
+				g.cfg.Logger.Warn("consumer group", "group", g.cfg.Group, "error", g.cfg.denied(e.Err, e.Topic, kmsg.ACLOperationRead).Error())
 			}
 		}
 	}
@@ -141,8 +144,23 @@ func (g *Group) replaced(ctx context.Context, former *kgo.GroupTransactSession) 
 	return true
 }
 
-// Leave leaves the group and closes the clients.
-func (g *Group) Leave() { g.now().Close() }
+// Leave leaves the group and closes the clients. A coordinator that does not
+// answer finds out by the session timeout.
+func (g *Group) Leave() {
+	session := g.now()
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
+	defer cancel()
+	_ = session.Client().LeaveGroupContext(ctx) // the client's log tells
+	session.Close()
+}
+
+const (
+	// leaveTimeout is how long the group's coordinator may take to let a member go.
+	leaveTimeout = time.Second
+	// publishGrace is how long a transaction may go on once the context it was
+	// begun under has ended.
+	publishGrace = time.Second
+)
 
 func flatten(m map[string][]int32) []processor.TopicPartition {
 	var out []processor.TopicPartition
@@ -198,30 +216,39 @@ func (g *Group) drop(tps []processor.TopicPartition) {
 
 // Publish implements processor.Log.
 func (g *Group) Publish(ctx context.Context, pubs []*processor.Publication) error {
-	// Cancelling a request of a transaction midway would leave its outcome
-	// unknown; the requests have time limits of their own.
-	ctx = context.WithoutCancel(ctx)
+	// Cancelling a request of a transaction midway leaves its outcome unknown: it is
+	// done only when the process is to end and the brokers do not answer.
+	ctx, done := outlive(ctx, publishGrace)
+	defer done()
 	session := g.now()
 	g.forgetRevocation(ctx, session)
+	began := time.Now()
 	if err := session.Begin(); err != nil {
-		return g.settle(ctx, fmt.Errorf("begin transaction: %w", err))
+		return g.settle(ctx, began, fmt.Errorf("begin transaction: %w", err))
 	}
 	if err := g.produce(ctx, session, pubs); err != nil {
-		if _, aerr := session.End(ctx, kgo.TryAbort); aerr != nil {
-			return g.settle(ctx, errors.Join(err, aerr))
-		}
-		return fmt.Errorf("%w: %w", processor.ErrNotPublished, err)
+		_, aerr := session.End(ctx, kgo.TryAbort)
+		return g.settle(ctx, began, errors.Join(err, aerr))
 	}
 	committed, err := session.End(kgo.PreTxnCommitFnContext(ctx, func(req *kmsg.TxnOffsetCommitRequest) error {
 		return g.commitTo(req, pubs)
 	}), kgo.TryCommit)
 	switch {
 	case err != nil:
-		return g.settle(ctx, fmt.Errorf("commit transaction: %w", err))
+		return g.settle(ctx, began, fmt.Errorf("commit transaction: %w", err))
 	case !committed:
-		return fmt.Errorf("%w: the group is rebalancing, or the broker refused it", processor.ErrNotPublished)
+		return g.settle(ctx, began, errRefused)
 	}
 	return nil
+}
+
+var errRefused = errors.New("the group is rebalancing, or the broker refused it")
+
+// outlive returns a context that ends the given time after ctx does.
+func outlive(ctx context.Context, by time.Duration) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(by, cancel) })
+	return longer, func() { stop(); cancel() }
 }
 
 // forgetRevocation ends an empty transaction, which makes the session forget a
@@ -252,7 +279,7 @@ func (g *Group) produce(ctx context.Context, session *kgo.GroupTransactSession, 
 				switch {
 				case err != nil:
 					if failure == nil {
-						failure = fmt.Errorf("produce to %s/%d: %w", done.Topic, done.Partition, err)
+						failure = fmt.Errorf("produce to %s/%d: %w", done.Topic, done.Partition, g.cfg.denied(err, done.Topic, kmsg.ACLOperationWrite))
 					}
 				case done.Topic == g.cfg.Sends:
 					pub.AckedSend = max(pub.AckedSend, done.Offset+1)
@@ -318,53 +345,3 @@ func (g *Group) commitTo(req *kmsg.TxnOffsetCommitRequest, pubs []*processor.Pub
 	}
 	return nil
 }
-
-// settle makes sure that a transaction with an error is over: a new producer
-// epoch aborts what is open and fences what is still under way. It returns when
-// that is certain, or when nothing can make it so.
-func (g *Group) settle(ctx context.Context, cause error) error {
-	if errors.Is(cause, processor.ErrNotOwner) {
-		// The offsets were never sent, and the session has aborted.
-		return cause
-	}
-	wait := 100 * time.Millisecond
-	for tries := 1; ; tries++ {
-		// An old epoch alone is what a transaction that timed out leaves behind: a
-		// new one heals it (KIP-588), unless it is really somebody else's by now.
-		if errors.Is(cause, kerr.ProducerFenced) || tries > epochTries && errors.Is(cause, kerr.InvalidProducerEpoch) {
-			return fmt.Errorf("%w %q: %w; give each process an id of its own (kafka.transactional_id)",
-				processor.ErrProducerFenced, g.cfg.TransactionalID, cause)
-		}
-		cl := g.cl()
-		err := cl.AbortBufferedRecords(ctx)
-		if err == nil {
-			err = cl.EndTransaction(ctx, kgo.TryAbort)
-		}
-		if err == nil {
-			// The session may say that all is well and yet never begin another
-			// transaction.
-			if _, _, err := cl.ProducerID(ctx); dead(err) {
-				if err := g.renew(err); err != nil {
-					return err
-				}
-			}
-			return fmt.Errorf("%w: %w", processor.ErrNotPublished, cause)
-		}
-		g.cfg.Logger.Warn("the outcome of a transaction is settled anew", "error", err.Error())
-		cause = err
-		time.Sleep(wait)
-		wait = min(2*wait, 2*time.Second)
-	}
-}
-
-// dead says that a producer was told something after which its client refuses to
-// begin a transaction for ever, as a broker does that has settled one by itself
-// (KIP-890). A new client is what helps.
-func dead(err error) bool {
-	var told *kerr.Error
-	return errors.As(err, &told) && !told.Retriable && !errors.Is(err, kerr.ProducerFenced)
-}
-
-// epochTries is how often a new producer epoch is asked for before an old one is
-// taken for a clash.
-const epochTries = 10

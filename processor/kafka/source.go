@@ -9,6 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/nudged/nudged/processor"
 	"github.com/nudged/nudged/sinks"
@@ -90,7 +91,7 @@ func (s *Source) pass(fetches kgo.Fetches) {
 		tp := processor.TopicPartition{Topic: f.Topic, Partition: f.Partition}
 		if f.Err != nil {
 			if !errors.Is(f.Err, context.Canceled) && tp.Topic != "" {
-				s.to.Fault(tp, f.Err)
+				s.to.Fault(tp, s.cfg.denied(f.Err, f.Topic, kmsg.ACLOperationRead))
 			}
 			return
 		}

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"strings"
@@ -65,12 +66,15 @@ var replies = []struct {
 	{"ERR max number of clients", false, "Raise maxclients of Redis, or lower the pool size"},
 	{"NOAUTH", true, "Set the user name and the password of Redis"},
 	{"WRONGPASS", true, "Correct the user name or the password of Redis"},
-	{"NOPERM", true, "Give the Redis user what it lacks: ACL SETUSER <name> ~nudged:* +@hash +@list +@set +@scripting +@transaction +@keyspace +@connection +info +config|get"},
+	{"NOPERM", true, noRight},
 	{"WRONGTYPE", true, "A key of the partition was changed by hand or by another program: restore a backup of Redis, or remove all keys that begin as above, so that they are rebuilt from the topics"},
 	{"CROSSSLOT", true, "The keys of a partition must lie in one slot of the Cluster: use a group name without braces"},
+	{"ERR ACL failure in script", true, noRight},
 	{"ERR unknown command", true, "Redis 7 or newer is needed, with the scripting commands not renamed"},
 	{"ERR Protocol error", true, "The batch is larger than Redis takes: lower the bounds of a batch, or raise proto-max-bulk-len"},
 }
+
+const noRight = "Give the Redis user what it lacks: ACL SETUSER <name> +<command>, and the keys ~nudged:{*}:*; deploy/redis/users.acl has all that nudged needs"
 
 // failure wraps what a call failed with.
 func (s *Store) failure(op string, p *partition, err error) error {
@@ -84,14 +88,22 @@ func classify(err error) (permanent bool, wayout string) {
 	if errors.As(err, &d) {
 		return true, "It was changed by hand or by another program: restore a backup of Redis, or remove all keys that begin as above, so that they are rebuilt from the topics"
 	}
+	var untrusted *tls.CertificateVerificationError
+	if errors.As(err, &untrusted) {
+		return false, "Redis' certificate is not trusted: check redis.tls, ca_file and server_name"
+	}
 	var reply goredis.Error
 	if !errors.As(err, &reply) {
 		return false, ""
 	}
 	text := reply.Error()
+	if commands := deniedInScript(text); commands != "" {
+		return true, "The script may not call " + commands + ". " + noRight
+	}
 	for _, r := range replies {
-		// What fails inside a script may be quoted by the script's own error.
-		if strings.HasPrefix(text, r.begin) || strings.HasPrefix(text, "ERR Error") && strings.Contains(text, r.begin+" ") {
+		// What fails inside a script or a transaction may be quoted by its own error.
+		quoted := strings.HasPrefix(text, "ERR Error") || strings.HasPrefix(text, "EXECABORT")
+		if strings.HasPrefix(text, r.begin) || quoted && strings.Contains(text, r.begin+" ") {
 			return r.permanent, r.wayout
 		}
 	}

@@ -19,6 +19,9 @@
 //	           for a MinuteBucket, minute = Start/60000
 //	n          hash, rule id in decimal -> rule name
 //
+// Beside them there is nudged:{g}:experiments, a hash: its field tally is what was
+// counted of the group's experiments, see internal/guard.
+//
 // Many small hashes take half the memory of one large one while they stay
 // listpacks: set hash-max-listpack-value to 512 and choose the number of user
 // buckets so that a bucket has fewer users than hash-max-listpack-entries (128,

@@ -24,6 +24,9 @@ func CheckPolicy(ctx context.Context, client goredis.UniversalClient) error {
 func checkPolicy(ctx context.Context, client goredis.Cmdable, address string) error {
 	policy, err := readPolicy(ctx, client)
 	if err != nil {
+		if _, wayout := classify(err); wayout != "" {
+			return fmt.Errorf("redis %s: reading maxmemory-policy: %w. %s", address, err, wayout)
+		}
 		return fmt.Errorf("redis %s: reading maxmemory-policy: %w", address, err)
 	}
 	if policy != "noeviction" {
@@ -41,7 +44,7 @@ func readPolicy(ctx context.Context, client goredis.Cmdable) (string, error) {
 		return config[name], nil
 	}
 	var reply goredis.Error
-	if err != nil && (!errors.As(err, &reply) || passes(err)) {
+	if err != nil && (!errors.As(err, &reply) || passes(err) || locked(err)) {
 		return "", err
 	}
 	info, err2 := client.Info(ctx, "memory").Result()
@@ -54,6 +57,11 @@ func readPolicy(ctx context.Context, client goredis.Cmdable) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("neither CONFIG GET nor INFO memory tells it: allow the Redis user one of them (ACL SETUSER <name> +config|get +info): %w", errors.Join(err, errors.New("INFO memory has no maxmemory_policy")))
+}
+
+// locked tells whether the user was not let in at all.
+func locked(err error) bool {
+	return goredis.HasErrorPrefix(err, "NOAUTH") || goredis.HasErrorPrefix(err, "WRONGPASS")
 }
 
 // passes tells whether an error reply is about Redis' present condition and says

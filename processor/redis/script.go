@@ -4,6 +4,10 @@ import (
 	"context"
 	_ "embed" // the scripts
 	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
 
 	goredis "github.com/redis/go-redis/v9"
 )
@@ -26,6 +30,38 @@ type script struct{ source, sha string }
 
 func newScript(source string) *script {
 	return &script{source: source, sha: goredis.NewScript(source).Hash()}
+}
+
+var (
+	deniedAt    = regexp.MustCompile(`can't run this command or subcommand script: ([0-9a-f]{40}), on @user_script:(\d+)`)
+	calledInLua = regexp.MustCompile(`(redis\.call|write)\('([A-Z]+)'`)
+)
+
+// deniedInScript names the command that a user may not run inside a script: Redis 7.0
+// tells only the line. Where that says command, it is one of several.
+func deniedInScript(reply string) string {
+	at := deniedAt.FindStringSubmatch(reply)
+	if at == nil {
+		return ""
+	}
+	number, err := strconv.Atoi(at[2])
+	for _, sc := range []*script{claimScript, batchScript, wipeScript} {
+		lines := strings.Split(sc.source, "\n")
+		if sc.sha != at[1] || err != nil || number < 1 || number > len(lines) {
+			continue
+		}
+		if call := calledInLua.FindStringSubmatch(lines[number-1]); call != nil {
+			return "'" + strings.ToLower(call[2]) + "'"
+		}
+		var names []string
+		for _, call := range calledInLua.FindAllStringSubmatch(sc.source, -1) {
+			if name := "'" + strings.ToLower(call[2]) + "'"; call[1] == "write" && !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+		return "one of " + strings.Join(names, ", ")
+	}
+	return "a command"
 }
 
 // scriptHead is how many arguments stand before the first key.

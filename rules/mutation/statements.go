@@ -48,7 +48,7 @@ var statements = []statement{
 		one("after the rules have started", "rules/step.go", "\tfor _, r := range p.rules {\n\t\tsp.start(r, p, e)\n\t}\n", "\tfor _, r := range p.rules {\n\t\tsp.start(r, p, e)\n\t}\n\tsp.cancel(p, e)\n"),
 	}},
 	{id: "start", quote: "Rules in file order: those whose `on`/`where` match start an instance; one for each key.", mutations: []mutation{
-		one("whatever where says", "rules/start.go", "r.Paused && r.beginsWithSend() || !sp.ask(r.Where)", "r.Paused && r.beginsWithSend()"),
+		one("whatever where says", "rules/start.go", "paused && r.beginsWithSend() || !sp.ask(r.Where)", "paused && r.beginsWithSend()"),
 		one("one for all keys", "rules/start.go", "\t\tkey = text\n", "\t\tkey = text[:0]\n"),
 		one("one without the key's field", "rules/start.go", "if !ok || len(text) > MaxKeyLen {", "if !ok && false || len(text) > MaxKeyLen {"),
 	}},
@@ -169,7 +169,7 @@ var statements = []statement{
 		one("later ones say nothing of it", "rules/exposure.go", "Again:       seen.converted,", ""),
 		one("control is not exposed", "rules/fire.go", "return o == Sent || o == ControlArm || o == HeldOut", "return o == Sent || o == HeldOut"),
 		one("the held out are not exposed", "rules/fire.go", "return o == Sent || o == ControlArm || o == HeldOut", "return o == Sent || o == ControlArm"),
-		one("after what the event starts and fires", "rules/step.go", "if len(p.goals) > 0 && len(sp.st.exposures) > 0 && anew {\n\t\tsp.convert(p, e)\n\t}\n\tfor _, r := range p.rules {\n\t\tsp.start(r, p, e)\n\t}\n", "for _, r := range p.rules {\n\t\tsp.start(r, p, e)\n\t}\n\tfor {\n\t\tq, ok := sp.next()\n\t\tif !ok {\n\t\t\tbreak\n\t\t}\n\t\tsp.fireByEvent(q, e)\n\t}\n\tif len(p.goals) > 0 && len(sp.st.exposures) > 0 && anew {\n\t\tsp.convert(p, e)\n\t}\n"),
+		one("after what the event starts and fires", "rules/step.go", "if len(p.goals) > 0 && len(sp.st.exposures) > 0 && anew {\n\t\tsp.convert(p, e)\n\t}\n\tif len(p.guards) > 0 && len(sp.st.exposures) > 0 && anew {\n\t\tsp.guard(p, e)\n\t}\n\tfor _, r := range p.rules {\n\t\tsp.start(r, p, e)\n\t}\n", "if len(p.guards) > 0 && len(sp.st.exposures) > 0 && anew {\n\t\tsp.guard(p, e)\n\t}\n\tfor _, r := range p.rules {\n\t\tsp.start(r, p, e)\n\t}\n\tfor {\n\t\tq, ok := sp.next()\n\t\tif !ok {\n\t\t\tbreak\n\t\t}\n\t\tsp.fireByEvent(q, e)\n\t}\n\tif len(p.goals) > 0 && len(sp.st.exposures) > 0 && anew {\n\t\tsp.convert(p, e)\n\t}\n"),
 	}},
 	{id: "clock_writes", quote: "A firing driven by the clock always writes a decision.", mutations: []mutation{
 		one("a false condition is passed over", "rules/advance.go", "sp.fire(r, in, max(in.Due, fired), false)", "sp.fire(r, in, max(in.Due, fired), true)"),
@@ -218,10 +218,10 @@ var statements = []statement{
 		one("without the rule", "rules/decision.go", "{rule, user, key, ", "{rule[:0], user, key, "),
 	}},
 	{id: "edit", quote: "Changing a rule: a pending instance keeps running under the new text of a rule with the same name; `when`, `send` are read at fire; a rule that is gone ends its instances with `rule_removed`; `paused: true` lets instances wait without firing.", tests: []string{"edit", "paused"}, mutations: []mutation{
-		one("an edited rule is another one", "rules/index.go", `r.ID = id("rule", r.Name)`, `r.ID = id("rule", fmt.Sprint(r.Name, r.Wait))`),
+		one("an edited rule is another one", "rules/index.go", `r.ID = id("rule", r.Name)`, `r.ID = id("rule", fmt.Sprint(r.Name, r.Program[0].Wait))`),
 		one("instances of rules that are gone end without a word", "rules/step.go", "\t\tsp.emit(RuleRemoved, nil, in, ended)\n", "\t\t_ = ended\n"),
 		one("paused rules fire", "rules/advance.go", "\t\tif r.Paused {\n\t\t\tcontinue\n\t\t}\n", ""),
-		one("paused rules without a wait fire", "rules/start.go", "r.Schedule != nil || r.Paused && r.beginsWithSend() ||", "r.Schedule != nil ||"),
+		one("paused rules without a wait fire", "rules/start.go", "r.Schedule != nil || paused && r.beginsWithSend() ||", "r.Schedule != nil ||"),
 	}},
 	{id: "kr", quote: "profile kr: 21:00 to 08:00 in Seoul is quiet for ads, ads need ad_consent, ad_night_consent lifts the quiet hours, and the label is on them.", tests: []string{"kr", "again"}, mutations: []mutation{
 		one("no quiet hours", "rules/rulefile/policy.go", "if !o.has(\"quiet_hours\") {", "if false {"),

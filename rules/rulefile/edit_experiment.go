@@ -32,10 +32,11 @@ func (c *comparison) experiment(p pair, old, x *rules.Experiment) {
 		c.refuse(placeOf(p.new, "phase"), "phase", "exposures of the later phase would count for the earlier one",
 			fmt.Sprintf("keep phase: %d, or go on to phase: %d", old.Phase, old.Phase+1), "phase %d becomes %d", old.Phase, x.Phase)
 	case x.Phase > old.Phase:
-		c.add(placeOf(p.new, "phase"), "phase", "exposures and conversions start anew; scenarios that have an arm keep it", "phase %d becomes %d", old.Phase, x.Phase)
+		c.add(placeOf(p.new, "phase"), "phase", "exposures and conversions start anew; scenarios that have an arm keep it; rules that auto_pause has paused go on", "phase %d becomes %d", old.Phase, x.Phase)
 	default:
 		c.design(p, old.Spec, x.Spec, next)
 		c.goal(p)
+		c.guardrails(p)
 	}
 }
 
@@ -75,6 +76,21 @@ func (c *comparison) goal(p pair) {
 		c.add(p.new.at, "goal", "conversions are not tracked any more", "its goal is gone")
 	case old.written() != now.written():
 		c.add(placeOf(p.new, "goal"), "goal", "holds for goal events from now on, also of users exposed before; conversions so far stay", "the goal %s becomes %s", orNone(old), orNone(now))
+	}
+}
+
+// guardrails tells of edits within a phase: what was found in it stands.
+func (c *comparison) guardrails(p pair) {
+	old, now := p.old.node.child("guardrails"), p.new.node.child("guardrails")
+	switch {
+	case old == nil && now == nil:
+	case old == nil:
+		c.add(placeOf(p.new, "guardrails"), "guardrails", "they are tracked for those who are exposed from now on", "it has guardrails now")
+	case now == nil:
+		c.add(p.new.at, "guardrails", "they are not tracked any more; a rule that auto_pause has paused stays so in this phase", "its guardrails are gone")
+	case old.written() != now.written():
+		c.add(placeOf(p.new, "guardrails"), "guardrails", "hold for events from now on, also of users exposed before; limits are asked of all that was counted in this phase; a rule that auto_pause has paused stays so",
+			"the guardrails %s become %s", orNone(old), orNone(now))
 	}
 }
 

@@ -82,6 +82,13 @@ func (c *comparison) rule(p pair, old, r *rules.Rule) {
 		}
 		c.add(placeOf(p.new, "paused"), "paused", effect, "%s", what)
 	}
+	if old.AutoPause != r.AutoPause {
+		what, effect := "it asks for auto_pause now", "it is paused at once if its experiment's present phase has been found at fault already"
+		if !r.AutoPause {
+			what, effect = "it does not ask for auto_pause any more", "if that has paused it, it goes on: what has become due meanwhile fires at once, after all gates"
+		}
+		c.add(placeOf(p.new, "auto_pause"), "auto_pause", effect, "%s", what)
+	}
 }
 
 // mayPend tells whether instances of the rule may be pending: it waits, is

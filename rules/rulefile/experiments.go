@@ -48,6 +48,9 @@ func (c *compiler) experiment(name string, at place, n *node) {
 	if goal := o.get("goal"); goal != nil {
 		d.compiled.Goal = c.goal(goal)
 	}
+	if rails := o.get("guardrails"); rails != nil {
+		d.compiled.Guardrails = c.guardrails(rails, name, e.Arms)
+	}
 	if len(c.list) > before {
 		return
 	}

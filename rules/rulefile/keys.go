@@ -56,7 +56,7 @@ type KeyTable struct {
 // first.
 func KeyTables() []KeyTable {
 	return []KeyTable{
-		fileKeys, attributeKeys, metricKeys, experimentKeys, armKeys, layerKeys, goalKeys, holdoutKeys,
+		fileKeys, attributeKeys, metricKeys, experimentKeys, armKeys, layerKeys, goalKeys, guardrailKeys, holdoutKeys,
 		policyKeys, capKeys, quietKeys, consentKeys, ruleKeys, unlessKeys, sendKeys, stepKeys, waitForKeys, scheduleKeys, costKeys,
 	}
 }

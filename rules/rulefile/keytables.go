@@ -44,6 +44,7 @@ var experimentKeys = KeyTable{Name: "experiment", What: "an experiment", Keys: [
 	{Name: "phase", Kind: WholeKey, Low: 1, High: math.MaxInt32, Doc: "raised by one when arms, weights, salt or layer change; default 1"},
 	{Name: "layer", Kind: TableKey, Table: "layer", Doc: "the part of the users that this experiment has for itself"},
 	{Name: "goal", Kind: TableKey, Table: "goal", Doc: "the event that it wants to bring about"},
+	{Name: "guardrails", Kind: ListKey, Table: "guardrail", Doc: "events that its messages must not bring about too often"},
 }}
 
 var armKeys = KeyTable{Name: "arm", What: "an arm", Keys: []Key{
@@ -62,6 +63,17 @@ var goalKeys = KeyTable{Name: "goal", What: "a goal", Keys: []Key{
 	{Name: "where", Kind: ConditionKey, Doc: "only events for which this holds"},
 	{Name: "within", Kind: DurationKey, Required: true, Doc: "how long after the exposure"},
 	{Name: "value", Kind: ExpressionKey, Doc: "what a conversion is worth, a number"},
+}}
+
+var guardrailKeys = KeyTable{Name: "guardrail", What: "a guardrail", Keys: []Key{
+	{Name: "name", Kind: TextKey, Required: true, Doc: "what decisions and reports call it, such as unsubscribed"},
+	{Name: "on", Kind: TypesKey, Required: true, Doc: "the events that must not come too often"},
+	{Name: "where", Kind: ConditionKey, Doc: "only events for which this holds"},
+	{Name: "within", Kind: DurationKey, Required: true, Doc: "how long after the exposure"},
+	{Name: "max_percent", Kind: NumberKey, Low: 0, High: 100, Doc: "how many percent of an arm's exposed users that may happen to"},
+	{Name: "max_ratio", Kind: NumberKey, Low: 1, High: maxGuardrailRatio, Doc: "to how many times as many of an arm's users as of the control's"},
+}, misplaced: map[string]string{
+	"max": "say of what: max_percent: 2 (of an arm's exposed users), or max_ratio: 1.5 (times the control's)",
 }}
 
 var holdoutKeys = KeyTable{Name: "holdout", What: "a holdout", Keys: []Key{
@@ -124,6 +136,7 @@ var ruleKeys = KeyTable{Name: "rule", What: "a rule", Keys: []Key{
 	{Name: "priority", Kind: WholeKey, Low: math.MinInt32, High: math.MaxInt32, Doc: "who goes first at the same moment: higher first, default 0"},
 	{Name: "experiment", Kind: TextKey, Doc: "the experiment that decides who is sent to"},
 	{Name: "paused", Kind: BoolKey, Doc: "instances wait without firing; default false"},
+	{Name: "auto_pause", Kind: BoolKey, Doc: "pauses itself when the experiment's sample ratio is wrong or a guardrail is past its limit; default false"},
 	{Name: "cost", Kind: TableKey, Table: "cost", Doc: "what a message costs, for reports"},
 	{Name: "steps", Kind: ListKey, Table: "step", Doc: "several messages and waits, instead of wait and send"},
 	{Name: "send", Kind: TableKey, Table: "send", Doc: "the message"},
@@ -132,8 +145,9 @@ var ruleKeys = KeyTable{Name: "rule", What: "a rule", Keys: []Key{
 	"wait_for": isAStep, "then": isAStep, "else": isAStep,
 	"caps": belongsToPolicy, "quiet_hours": belongsToPolicy, "consent": belongsToPolicy,
 	"cron": `write schedule: {cron: "0 9 * * *"}`, "at": `write schedule: {at: "2026-11-27T09:00"}`,
-	"timezone": `it belongs into schedule: {cron: "0 9 * * *", timezone: Asia/Seoul}`,
-	"goal":     "it belongs to an experiment, which the rule then names",
+	"timezone":   `it belongs into schedule: {cron: "0 9 * * *", timezone: Asia/Seoul}`,
+	"goal":       "it belongs to an experiment, which the rule then names",
+	"guardrails": "it belongs to an experiment, which the rule then names; the rule says auto_pause: true",
 }}
 
 var unlessKeys = KeyTable{Name: "unless", What: "an unless clause", Keys: []Key{
@@ -187,4 +201,6 @@ var costKeys = KeyTable{Name: "cost", What: "a cost", Keys: []Key{
 const (
 	maxCap  = 1000
 	maxCost = 1_000_000_000
+
+	maxGuardrailRatio = 1000
 )

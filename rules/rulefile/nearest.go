@@ -39,7 +39,7 @@ func didYouMean(written string, names []string, what string) string {
 
 // shortList joins at most 20 names.
 func shortList(names []string) string {
-	const most = 20
+	const most = 24
 	if len(names) > most {
 		return strings.Join(names[:most], ", ") + ", …"
 	}

@@ -39,6 +39,10 @@ func (c *compiler) rule(n *node) {
 	r.ExpireAfter = c.duration(o.get("expire_after"), "expire_after")
 	r.Priority, _ = c.whole(o.get("priority"), "priority", math.MinInt32, math.MaxInt32)
 	r.Paused = c.boolean(o.get("paused"), "paused")
+	r.AutoPause = c.boolean(o.get("auto_pause"), "auto_pause")
+	if r.AutoPause && !o.has("experiment") {
+		c.add(o.keyAt("auto_pause"), "add experiment: with the name of one; auto_pause goes by its sample ratio and guardrails", "%s asks for auto_pause and has no experiment", owner)
+	}
 	if cost := o.get("cost"); cost != nil {
 		r.Cost = c.cost(cost)
 	}
@@ -171,13 +175,6 @@ func (c *compiler) program(r *rules.Rule, o object, owner string) {
 	}
 	r.Program = p.finish()
 	c.programs[r.Name] = p.text
-	if steps == nil && send != nil {
-		r.Waits = wait != nil
-		if r.Waits {
-			r.Wait = r.Program[0].Wait
-		}
-		r.Send = *r.Program[len(r.Program)-1].Send
-	}
 	slices.Sort(u.triggerSlots)
 	r.TriggerSlots = u.triggerSlots
 }

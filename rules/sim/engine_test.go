@@ -71,6 +71,7 @@ func decision(d *rules.Decision) naive.Decision {
 		Experiment: d.Experiment, Arm: d.Arm, Phase: d.Phase, Label: d.Label,
 		Trigger: &naive.Event{ID: d.Trigger.ID, Type: d.TriggerType, Time: d.Trigger.Time, Partition: d.Trigger.Partition, Offset: d.Trigger.Offset},
 		Due:     d.Due, At: d.At, Expires: d.Expires, Worth: fromEngine(d.Worth), Again: d.Again,
+		First: d.First, Guardrail: d.Guardrail, Exposed: d.Exposed,
 	}
 	if d.Send != nil {
 		out.Send = &naive.Send{Channel: d.Send.Channel, Class: d.Send.Class, Template: d.Send.Template}

@@ -126,7 +126,7 @@ func TestSimulationAgainstNaive(t *testing.T) {
 		outcomes.add(oracle.Decisions)
 	})
 	t.Log(outcomes)
-	outcomes.want(t, "sent", "control", "excluded", "condition", "cooldown", "cancelled", "armed", "consent", "quiet_hours", "deferred", "cap", "holdout", "converted")
+	outcomes.want(t, "sent", "control", "excluded", "condition", "cooldown", "cancelled", "armed", "consent", "quiet_hours", "deferred", "cap", "holdout", "converted", "guardrail")
 }
 
 // story writes events for whoever has to find out what went wrong.
@@ -192,7 +192,7 @@ func TestWallClockAgainstNaive(t *testing.T) {
 		outcomes.add(oracle.Decisions)
 	})
 	t.Log(outcomes)
-	outcomes.want(t, "sent", "control", "excluded", "condition", "cooldown", "expired", "cancelled", "rule_removed", "armed", "consent", "quiet_hours", "deferred", "cap", "holdout", "converted")
+	outcomes.want(t, "sent", "control", "excluded", "condition", "cooldown", "expired", "cancelled", "rule_removed", "armed", "consent", "quiet_hours", "deferred", "cap", "holdout", "converted", "guardrail")
 }
 
 // Dropping the states that nothing can need any more changes nothing, as long as

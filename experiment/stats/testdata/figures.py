@@ -16,6 +16,7 @@ import sys
 
 import numpy as np
 from scipy import stats
+from scipy.integrate import quad
 from scipy.optimize import brentq
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import (
@@ -111,6 +112,30 @@ def ratio(seen, weights):
     return dict(seen=seen, weights=weights, chi2=chi2, p=p)
 
 
+def ratio_evidence(seen, weights):
+    """Ratio of the probabilities of the counts, Dirichlet-multinomial to multinomial."""
+    w = np.array(weights, float) / sum(weights)
+    null = stats.multinomial(sum(seen), w).logpmf(seen)
+    e = [np.exp(stats.dirichlet_multinomial(k * w, sum(seen)).logpmf(seen) - null) for k in (10, 100, 10_000)]
+    return dict(seen=seen, weights=weights, e=np.mean(e))
+
+
+def excess_evidence(hits, n, most):
+    """The average of the likelihood ratio over rates above most, integrated numerically."""
+    prior = stats.beta(1, (1 - most) / most)
+
+    def log_ratio(q):
+        return hits * np.log(q / most) + (n - hits) * np.log((1 - q) / (1 - most))
+
+    best = min(max(hits / n, most), 1 - 1e-12)
+    top = log_ratio(best)
+    sd = np.sqrt(max(best * (1 - best), 1 / n) / n)
+    grid = sorted({most, *np.clip(best + sd * np.array([-12, -6, -3, -1, 0, 1, 3, 6, 12, 40]), most, 1 - 1e-12), 1 - 1e-12})
+    total = sum(quad(lambda q: np.exp(log_ratio(q) - top) * prior.pdf(q), a, b, epsabs=0, epsrel=1e-11, limit=500)[0]
+                for a, b in zip(grid, grid[1:]) if b > a)
+    return dict(hits=hits, n=n, most=most, e=np.exp(top + np.log(total / prior.sf(most))))
+
+
 def plan(baseline, lift, power, alpha, split):
     rate = baseline * (1 + lift)
     r = split[1] / split[0]
@@ -157,6 +182,11 @@ def main():
         ratio=[ratio([1000, 1000], [1, 1]), ratio([2010, 7990], [20, 80]), ratio([5100, 4900], [50, 50]),
                ratio([100_000, 101_500], [1, 1]), ratio([330, 340, 335], [1, 1, 1]), ratio([0, 20], [1, 1]),
                ratio([0, 3], [20, 80]), ratio([120, 300, 180, 400], [10, 30, 20, 40])],
+        ratio_evidence=[ratio_evidence([1000, 1000], [1, 1]), ratio_evidence([2010, 7990], [20, 80]), ratio_evidence([5300, 4700], [50, 50]),
+                        ratio_evidence([100_000, 101_500], [1, 1]), ratio_evidence([330, 340, 335], [1, 1, 1]), ratio_evidence([0, 20], [1, 1]),
+                        ratio_evidence([120, 300, 180, 400], [10, 30, 20, 40])],
+        excess_evidence=[excess_evidence(*c) for c in ((0, 1, 0.02), (1, 1, 0.02), (0, 500, 0.02), (25, 1000, 0.02), (45, 1000, 0.02),
+                                                      (20_900, 1_000_000, 0.02), (19_000, 1_000_000, 0.02), (70, 100, 0.6), (7, 300_000, 0.00001))],
         holm=[dict(p=p, adjusted=list(multipletests(p, method="holm")[1]))
               for p in ([0.01, 0.04, 0.03], [0.5], [0.2, 0.2, 0.9, 1.0], [0.04, 0.001, 0.02, 0.03, 0.5], [0.6, 0.7])],
         plan=[plan(0.02, 0.2, 0.8, 0.05, [50, 50]), plan(0.02, 0.2, 0.9, 0.01, [50, 50]), plan(0.1, -0.1, 0.8, 0.05, [50, 50]),

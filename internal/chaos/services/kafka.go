@@ -37,8 +37,9 @@ type Broker struct {
 // patience bounds what servers may take to come up on a busy machine.
 const patience = 3 * time.Minute
 
-// StartKafka starts a cluster in a new folder and waits until it serves.
-func StartKafka(ctx context.Context, programs Programs, dir string, brokers int, proxies *Proxies) (*Kafka, error) {
+// StartKafka starts a cluster in a new folder and waits until it serves. settings
+// are lines of the brokers' configuration that win over ours.
+func StartKafka(ctx context.Context, programs Programs, dir string, brokers int, proxies *Proxies, settings ...string) (*Kafka, error) {
 	ports, err := freePorts(4 * brokers)
 	if err != nil {
 		return nil, err
@@ -64,7 +65,7 @@ func StartKafka(ctx context.Context, programs Programs, dir string, brokers int,
 		}
 		config := filepath.Join(dir, fmt.Sprintf("kafka-%d.properties", b.ID))
 		data := filepath.Join(dir, fmt.Sprintf("kafka-%d", b.ID))
-		if err := os.WriteFile(config, []byte(brokerConfig(b.ID, brokers, p, voters, data)), 0o600); err != nil {
+		if err := os.WriteFile(config, []byte(brokerConfig(b.ID, brokers, p, voters, data)+strings.Join(settings, "\n")+"\n"), 0o600); err != nil {
 			return k, err
 		}
 		format := exec.CommandContext(ctx, java[0], append(java[1:len(java):len(java)], "kafka.tools.StorageTool", "format", "--cluster-id", cluster, "--config", config)...)

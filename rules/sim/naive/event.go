@@ -50,6 +50,9 @@ type Decision struct {
 	Due, At, Expires int64
 	Worth            Value
 	Again            bool
+	First            bool   // the exposure counts
+	Guardrail        string // that was hit
+	Exposed          int64
 }
 
 // Field is a value of a message.
@@ -79,6 +82,12 @@ func (d *Decision) String() string {
 	}
 	if d.Outcome == "converted" {
 		fmt.Fprintf(&b, " worth %s again %t", d.Worth, d.Again)
+	}
+	if d.First {
+		b.WriteString(" first")
+	}
+	if d.Guardrail != "" {
+		fmt.Fprintf(&b, " guardrail %s exposed %s", d.Guardrail, stamp(d.Exposed))
 	}
 	return b.String() + " id " + d.CommandID
 }

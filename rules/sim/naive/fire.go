@@ -17,14 +17,15 @@ func (u *user) fire(in *instance, at int64, asked moment) {
 	default:
 		u.write(f, outcome)
 	}
+	told := len(u.run.Decisions) - 1
 	switch outcome {
 	case "sent", "control":
 		u.sends = append(u.sends, sent{r.Name, o.message.Class, o.message.Channel, at})
 		in.sent = true
-		u.expose(f)
+		u.run.Decisions[told].First = u.expose(f)
 	case "holdout":
 		f.arm = "holdout"
-		u.expose(f)
+		u.run.Decisions[told].First = u.expose(f)
 	}
 	switch outcome {
 	case "deferred":
@@ -110,13 +111,19 @@ func (f *firing) cooling() bool {
 	return false
 }
 
-// expose notes that the user was exposed to the rule's experiment.
-func (u *user) expose(f *firing) {
+// expose notes that the user was exposed to the rule's experiment, and says
+// whether that counts as the first time.
+func (u *user) expose(f *firing) bool {
 	x := u.run.spec.experiment(f.rule.Experiment)
-	if x == nil || x.Goal == nil || u.exposure(x) != nil {
-		return
+	if x == nil || u.exposure(x) != nil {
+		return false
 	}
-	u.exposures = append(u.exposures, &exposure{experiment: x.Name, phase: x.phase(), rule: f.rule.Name, arm: f.arm, at: f.at})
+	watched := u.run.spec.watched(x)
+	if x.Goal == nil && !watched {
+		return false
+	}
+	u.exposures = append(u.exposures, &exposure{experiment: x.Name, phase: x.phase(), rule: f.rule.Name, arm: f.arm, at: f.at, watched: watched, hit: map[string]bool{}})
+	return watched
 }
 
 // write writes the decision on a firing.

@@ -33,6 +33,8 @@ type exposure struct {
 	rule, arm  string
 	at         int64
 	converted  bool
+	watched    bool            // it was counted
+	hit        map[string]bool // guardrails
 }
 
 // newest is the time of the user's newest event.
@@ -76,7 +78,7 @@ func (u *user) note(e *Event) {
 	u.taken = append(u.taken, taken{e, attributes})
 }
 
-var kinds = map[string]Kind{"int": Int, "float": Float, "string": Text, "bool": Bool, "timestamp": Time}
+var kinds = map[string]Kind{"int": Int, "float": Float, "double": Float, "string": Text, "bool": Bool, "timestamp": Time}
 
 // repeated says that the id is among the latest 16.
 func (u *user) repeated(id string) bool {

@@ -85,6 +85,16 @@ func (r *reader) number(to *int) func(any) {
 	}
 }
 
+func (r *reader) amount(to *float64) func(any) {
+	return func(v any) {
+		f, err := strconv.ParseFloat(fmt.Sprint(v), 64)
+		if err != nil {
+			r.fail("no number: %v", v)
+		}
+		*to = f
+	}
+}
+
 func (r *reader) span(to *int64) func(any) {
 	return func(v any) {
 		ms, err := ParseSpan(fmt.Sprint(v))
@@ -121,9 +131,6 @@ func (r *reader) file(s *Spec, v any) {
 			r.each("attributes", v, func(name string, v any) {
 				a := Attribute{Name: name}
 				r.keys(name, v, map[string]func(any){"type": r.text(&a.Type), "from": r.expr(&a.From), "on": r.texts(&a.On)})
-				if a.Type == "double" {
-					a.Type = "float"
-				}
 				s.Attributes = append(s.Attributes, a)
 			})
 		},
@@ -142,13 +149,7 @@ func (r *reader) file(s *Spec, v any) {
 		},
 		"holdout": func(v any) {
 			s.Holdout = &Holdout{}
-			r.keys("holdout", v, map[string]func(any){"salt": r.text(&s.Holdout.Salt), "percent": func(v any) {
-				f, err := strconv.ParseFloat(fmt.Sprint(v), 64)
-				if err != nil {
-					r.fail("no number: %v", v)
-				}
-				s.Holdout.Percent = f
-			}})
+			r.keys("holdout", v, map[string]func(any){"salt": r.text(&s.Holdout.Salt), "percent": r.amount(&s.Holdout.Percent)})
 		},
 		"policy": func(v any) { s.Policy = r.policy(v) },
 		"rules":  func(v any) { r.list(v, func(v any) { s.Rules = append(s.Rules, r.rule(v)) }) },
@@ -196,6 +197,16 @@ func (r *reader) experiment(name string, v any) Experiment {
 			g := &Goal{}
 			x.Goal = g
 			r.keys("a goal", v, map[string]func(any){"on": r.texts(&g.On), "where": r.expr(&g.Where), "within": r.span(&g.Within), "value": r.expr(&g.Value)})
+		},
+		"guardrails": func(v any) {
+			r.list(v, func(v any) {
+				g := Rail{}
+				r.keys("a guardrail", v, map[string]func(any){
+					"name": r.text(&g.Name), "on": r.texts(&g.On), "where": r.expr(&g.Where), "within": r.span(&g.Within),
+					"max_percent": func(v any) { g.MaxPercent = fmt.Sprint(v) }, "max_ratio": func(v any) { g.MaxRatio = fmt.Sprint(v) },
+				})
+				x.Rails = append(x.Rails, g)
+			})
 		},
 	})
 	return x
@@ -246,14 +257,18 @@ func (r *reader) rule(v any) Rule {
 		"wait": r.span(&u.Wait), "wait_until": r.expr(&u.WaitUntil), "restart": r.yes(&u.Restart),
 		"unless": r.clauses(&u.Unless), "exit": r.clauses(&u.Exit), "when": r.expr(&u.When),
 		"cooldown": r.span(&u.Cooldown), "expire_after": r.span(&u.Expire), "priority": r.number(&u.Priority),
-		"experiment": r.text(&u.Experiment), "paused": r.yes(&u.Paused), "audience": r.text(&u.Audience),
+		"experiment": r.text(&u.Experiment), "paused": r.yes(&u.Paused), "auto_pause": r.yes(&u.AutoPause), "audience": r.text(&u.Audience),
 		"schedule": func(v any) {
 			s := &Schedule{}
 			u.Schedule = s
 			r.keys("a schedule", v, map[string]func(any){"at": r.text(&s.At), "cron": r.text(&s.Cron), "timezone": r.text(&s.Timezone)})
 		},
 		"send": func(v any) { u.Send = r.send(v) }, "steps": r.steps(&u.Steps),
-		"cost": func(any) {}, // for reports alone
+		"cost": func(v any) {
+			c := &Cost{}
+			u.Cost = c
+			r.keys("a cost", v, map[string]func(any){"send": r.amount(&c.Send), "coupon": r.amount(&c.Coupon)})
+		},
 	})
 	return u
 }
@@ -297,7 +312,7 @@ func (r *reader) steps(to *[]Step) func(any) {
 					s.For = &Clause{}
 					r.keys("wait_for", v, map[string]func(any){"on": r.texts(&s.For.On), "where": r.expr(&s.For.Where), "within": r.span(&s.Within)})
 				},
-				"then": r.steps(&s.Then), "else": r.steps(&s.Else), "unless": r.clauses(&s.Unless), "exit": r.clauses(&s.Unless),
+				"then": r.steps(&s.Then), "else": r.steps(&s.Else), "unless": r.clauses(&s.Unless), "exit": r.clauses(&s.Exit),
 			})
 			*to = append(*to, s)
 		})

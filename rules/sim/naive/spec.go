@@ -15,7 +15,7 @@ type Spec struct {
 // Attribute is what is remembered of a user.
 type Attribute struct {
 	Name string
-	Type string // int float string bool timestamp
+	Type string // int float double string bool timestamp
 	From *Expr
 	On   []string
 }
@@ -47,6 +47,7 @@ type Experiment struct {
 	Phase    int // 0: 1
 	Layer    *Layer
 	Goal     *Goal
+	Rails    []Rail // guardrails
 }
 
 // Arm is one arm of an experiment.
@@ -67,6 +68,16 @@ type Goal struct {
 	Where  *Expr
 	Within int64
 	Value  *Expr
+}
+
+// Rail is a guardrail: an event that must not come too often.
+type Rail struct {
+	Name   string
+	On     []string
+	Where  *Expr
+	Within int64
+	// Limits are for who counts what all users did: the text of each, "" for none.
+	MaxPercent, MaxRatio string
 }
 
 // Holdout keeps a part of all users out of everything.
@@ -127,11 +138,16 @@ type Rule struct {
 	Priority   int
 	Experiment string
 	Paused     bool
+	AutoPause  bool
 	Schedule   *Schedule
-	Audience   string
+	Audience   string // the name of one, or a condition
+	Cost       *Cost  // decides nothing: reports read it
 	Send       *Send
 	Steps      []Step
 }
+
+// Cost is what a message and a conversion cost.
+type Cost struct{ Send, Coupon float64 }
 
 // Schedule says when a rule runs over an audience: At is local time such as
 // "2026-11-27T09:00", Cron five fields.
@@ -160,7 +176,11 @@ type Step struct {
 	Within     int64
 	Then, Else []Step
 	Unless     []Clause
+	Exit       []Clause
 }
+
+// unless are the clauses that end an instance while it is at the step.
+func (s *Step) unless() []Clause { return append(append([]Clause{}, s.Unless...), s.Exit...) }
 
 // unless are all clauses that end an instance of the rule wherever it stands.
 func (r *Rule) unless() []Clause { return append(append([]Clause{}, r.Unless...), r.Exit...) }
@@ -180,6 +200,16 @@ func (s *Spec) rule(name string) *Rule {
 		}
 	}
 	return nil
+}
+
+// watched says that exposures to the experiment are counted.
+func (s *Spec) watched(x *Experiment) bool {
+	for i := range s.Rules {
+		if s.Rules[i].AutoPause && s.Rules[i].Experiment == x.Name {
+			return true
+		}
+	}
+	return len(x.Rails) > 0
 }
 
 func (s *Spec) experiment(name string) *Experiment {
@@ -204,6 +234,9 @@ func (s *Spec) types() [][]string {
 		if x.Goal != nil {
 			all = append(all, x.Goal.On)
 		}
+		for _, g := range x.Rails {
+			all = append(all, g.On)
+		}
 	}
 	for i := range s.Rules {
 		r := &s.Rules[i]
@@ -215,7 +248,7 @@ func (s *Spec) types() [][]string {
 			if o.step.For != nil {
 				all = append(all, o.step.For.On)
 			}
-			for _, c := range o.step.Unless {
+			for _, c := range o.step.unless() {
 				all = append(all, c.On)
 			}
 		}

@@ -13,6 +13,7 @@ func (u *user) take(e *Event) {
 	at := moment{event: e, now: e.Time, attributes: u.attributes()}
 	u.cancel(e, at)
 	u.convert(e, at)
+	u.hit(e, at)
 	u.lead(e, at)
 	for i := range u.run.spec.Rules {
 		u.trigger(&u.run.spec.Rules[i], e, at)
@@ -46,7 +47,7 @@ func (u *user) cancel(e *Event, at moment) {
 	}
 	for _, in := range append([]*instance{}, u.pending...) {
 		r := u.run.spec.rule(in.rule)
-		for _, c := range append(r.unless(), program(r)[in.at].step.Unless...) {
+		for _, c := range append(r.unless(), program(r)[in.at].step.unless()...) {
 			asked := at
 			asked.trigger = in.trigger
 			if listed(c.On, e.Type) && u.holds(c.Where, asked) {
@@ -82,6 +83,28 @@ func (u *user) convert(e *Event, at moment) {
 		}
 		u.run.Decisions = append(u.run.Decisions, d)
 		shown.converted = true
+	}
+}
+
+// hit writes what an event does to guardrails: once a user, phase and guardrail.
+func (u *user) hit(e *Event, at moment) {
+	for i := range u.run.spec.Experiments {
+		x := &u.run.spec.Experiments[i]
+		shown := u.exposure(x)
+		if shown == nil || !shown.watched {
+			continue
+		}
+		for _, g := range x.Rails {
+			if !listed(g.On, e.Type) || !u.holds(g.Where, at) || e.Time <= shown.at || e.Time > shown.at+g.Within || shown.hit[g.Name] {
+				continue
+			}
+			shown.hit[g.Name] = true
+			u.run.Decisions = append(u.run.Decisions, Decision{
+				Outcome: "guardrail", User: u.name, Rule: shown.rule, Experiment: x.Name, Phase: x.phase(), Arm: shown.arm,
+				Trigger: e, Due: e.Time, At: e.Time, Guardrail: g.Name, Exposed: shown.at,
+				CommandID: commandID(shown.rule, u.name, x.Name+"/"+strconv.Itoa(x.phase())+"/"+g.Name, 0, e.ID),
+			})
+		}
 	}
 }
 

@@ -32,7 +32,7 @@ func (s *Spec) Text() string {
 	})
 	w.section("experiments", len(s.Experiments), func(i int) { w.experiment(&s.Experiments[i]) })
 	if h := s.Holdout; h != nil {
-		w.line(0, "holdout: {percent: %s, salt: %s}", strconv.FormatFloat(h.Percent, 'f', -1, 64), h.Salt)
+		w.line(0, "holdout: {percent: %s, salt: %s}", amount(h.Percent), h.Salt)
 	}
 	if s.Policy != nil {
 		w.policy(s.Policy)
@@ -76,6 +76,12 @@ func (w *writer) experiment(x *Experiment) {
 	}
 	if g := x.Goal; g != nil {
 		w.line(2, "goal: %s", flow{}.types("on", g.On).expr("where", g.Where).span("within", g.Within).expr("value", g.Value))
+	}
+	if len(x.Rails) > 0 {
+		w.line(2, "guardrails:")
+	}
+	for _, g := range x.Rails {
+		w.line(3, "- %s", flow{}.text("name", g.Name).types("on", g.On).expr("where", g.Where).span("within", g.Within).text("max_percent", g.MaxPercent).text("max_ratio", g.MaxRatio))
 	}
 }
 
@@ -125,7 +131,7 @@ func (w *writer) rule(r *Rule) {
 	if r.Priority != 0 {
 		each = each.text("priority", strconv.Itoa(r.Priority))
 	}
-	each = each.text("experiment", r.Experiment).flag("paused", r.Paused)
+	each = each.text("experiment", r.Experiment).flag("paused", r.Paused).flag("auto_pause", r.AutoPause)
 	if s := r.Schedule; s != nil {
 		f := flow{}
 		if s.At != "" {
@@ -135,7 +141,12 @@ func (w *writer) rule(r *Rule) {
 		}
 		each = each.text("schedule", f.text("timezone", s.Timezone).String())
 	}
-	each = each.text("audience", r.Audience)
+	if r.Audience != "" {
+		each = each.text("audience", quote(r.Audience))
+	}
+	if c := r.Cost; c != nil {
+		each = each.text("cost", flow{}.text("send", amount(c.Send)).text("coupon", amount(c.Coupon)).String())
+	}
 	if r.Send != nil {
 		each = each.text("send", r.Send.String())
 	}
@@ -171,7 +182,7 @@ func (w *writer) steps(depth int, steps []Step) {
 		if s.For != nil {
 			f = f.text("wait_for", flow{}.types("on", s.For.On).expr("where", s.For.Where).span("within", s.Within).String())
 		}
-		for j, e := range f.clauses("unless", s.Unless) {
+		for j, e := range f.clauses("unless", s.Unless).clauses("exit", s.Exit) {
 			start := "  "
 			if j == 0 {
 				start = "- "
@@ -247,5 +258,7 @@ func (f flow) clauses(key string, clauses []Clause) flow {
 	}
 	return append(f, key+": ["+strings.Join(maps, ", ")+"]")
 }
+
+func amount(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
 
 func quote(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
