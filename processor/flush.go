@@ -126,7 +126,7 @@ func (p *Partition) indexArmed(b *Batch) error {
 			p.st.SetTimerHint(at)
 			p.keep(a.user, false)
 		}
-		bucket := bucketFor(at, p.clock)
+		bucket := BucketFor(at, p.clock)
 		i, ok := byBucket[bucket]
 		if !ok {
 			i = len(b.Timers)

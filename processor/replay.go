@@ -106,7 +106,7 @@ func (p *Partition) replayRecord(ctx context.Context, rec *Record, ev *rules.Eve
 	if err := p.tellBefore(ctx, rec.Offset); err != nil {
 		return err
 	}
-	if refusal == nil && !rec.Control && p.set.Reads(ev) {
+	if refusal == nil && !rec.Control && p.set.Reads(ev) && p.refuseAstray(ev.User) == nil {
 		if err := p.replayEvent(ctx, ev); err != nil {
 			return err
 		}

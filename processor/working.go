@@ -72,6 +72,9 @@ func (p *Partition) state(ctx context.Context, user string) (*rules.State, error
 	return &p.st, nil
 }
 
+// known says that the user whose state was decoded last has one.
+func (p *Partition) known() bool { return p.at != nowhere && len(p.book.use(p.at)) > 0 }
+
 // keep puts back the state that was decoded last: the user's.
 func (p *Partition) keep(user string, armed bool) {
 	p.encoded = p.st.Append(p.encoded[:0], p.set)

@@ -8,31 +8,36 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/nudged/nudged/processor"
 )
 
 // Inspect implements processor.Log.
 func (g *Group) Inspect(ctx context.Context, tps []processor.TopicPartition) (map[processor.TopicPartition]processor.Inspection, error) {
-	adm := kadm.NewClient(g.cl())
+	return inspect(ctx, g.cl(), &g.cfg, tps)
+}
+
+func inspect(ctx context.Context, cl *kgo.Client, c *Config, tps []processor.TopicPartition) (map[processor.TopicPartition]processor.Inspection, error) {
+	adm := kadm.NewClient(cl)
 	// The topics are read anew: they may have been created anew.
-	topology, err := describe(ctx, g.cl(), &g.cfg)
+	topology, err := describe(ctx, cl, c)
 	if err != nil {
 		return nil, err
 	}
-	committed, err := fetchStable(ctx, adm, g.cfg.Group, tps)
+	committed, err := fetchStable(ctx, adm, c.Group, tps)
 	if err != nil {
 		return nil, err
 	}
-	starts, err := adm.ListStartOffsets(ctx, g.cfg.Events...)
+	starts, err := adm.ListStartOffsets(ctx, c.Events...)
 	if err != nil {
 		return nil, fmt.Errorf("list start offsets: %w", err)
 	}
-	ends, err := adm.ListCommittedOffsets(ctx, g.cfg.Events...)
+	ends, err := adm.ListCommittedOffsets(ctx, c.Events...)
 	if err != nil {
 		return nil, fmt.Errorf("list end offsets: %w", err)
 	}
-	evidence, err := adm.ListEndOffsets(ctx, g.cfg.Sends, g.cfg.Decisions)
+	evidence, err := adm.ListEndOffsets(ctx, c.Sends, c.Decisions)
 	if err != nil {
 		return nil, fmt.Errorf("list end offsets: %w", err)
 	}
@@ -41,11 +46,12 @@ func (g *Group) Inspect(ctx context.Context, tps []processor.TopicPartition) (ma
 		in := processor.Inspection{
 			TopicID: topology.inputID(tp.Topic),
 			Counts: processor.Counts{Input: topology.counts[tp.Topic],
-				Sends: topology.counts[g.cfg.Sends], Decisions: topology.counts[g.cfg.Decisions]},
+				Sends: topology.counts[c.Sends], Decisions: topology.counts[c.Decisions]},
 		}
 		if o, ok := committed.Lookup(tp.Topic, tp.Partition); ok && o.At >= 0 {
 			in.Committed, in.Offset, in.Metadata = true, o.At, o.Metadata
 		}
+		in.Elsewhere = elsewhere(committed, tp.Topic, in.Counts)
 		if in.Start, err = listed(starts, tp.Topic, tp.Partition); err != nil {
 			return nil, err
 		}
@@ -54,15 +60,26 @@ func (g *Group) Inspect(ctx context.Context, tps []processor.TopicPartition) (ma
 		}
 		e := &in.Evidence
 		e.SendPartition, e.DecisionPartition = tp.Partition%in.Counts.Sends, tp.Partition%in.Counts.Decisions
-		if e.SendOffset, err = listed(evidence, g.cfg.Sends, e.SendPartition); err != nil {
+		if e.SendOffset, err = listed(evidence, c.Sends, e.SendPartition); err != nil {
 			return nil, err
 		}
-		if e.DecisionOffset, err = listed(evidence, g.cfg.Decisions, e.DecisionPartition); err != nil {
+		if e.DecisionOffset, err = listed(evidence, c.Decisions, e.DecisionPartition); err != nil {
 			return nil, err
 		}
 		out[tp] = in
 	}
 	return out, nil
+}
+
+// elsewhere returns the numbers of partitions under which some partition of the topic
+// was processed, if they are not counts.
+func elsewhere(committed kadm.OffsetResponses, topic string, counts processor.Counts) *processor.Counts {
+	for _, o := range committed[topic] {
+		if k, err := processor.ParsePosition(o.Metadata); err == nil && k.Counts != counts {
+			return &k.Counts
+		}
+	}
+	return nil
 }
 
 func listed(l kadm.ListedOffsets, topic string, partition int32) (int64, error) {
