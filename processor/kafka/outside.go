@@ -32,7 +32,7 @@ func (o *Outside) Close() { o.cl.Close() }
 
 // Inspect returns what Kafka holds of the partitions, as processor.Log.Inspect.
 func (o *Outside) Inspect(ctx context.Context, tps []processor.TopicPartition) (map[processor.TopicPartition]processor.Inspection, error) {
-	return inspect(ctx, o.cl, &o.cfg, tps)
+	return Inspect(ctx, o.cl, &o.cfg, tps)
 }
 
 // Members names the processes in the group, as "client at host".
