@@ -15,7 +15,7 @@ import (
 	"github.com/nudged/nudged/rules/sim"
 )
 
-var seeds = flag.Int("seeds", 40, "how many worlds TestMoveLosesAndRepeatsNothing draws")
+var seeds = flag.Int("seeds", 12, "how many worlds TestMoveLosesAndRepeatsNothing draws")
 
 const (
 	minute = int64(60_000)
