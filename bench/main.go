@@ -20,6 +20,7 @@ const usage = `usage: bench COMMAND [flags]     (bench COMMAND -h lists the flag
 
   run      load the workload, run the floors and nudged, verify, print the figures; the default
   live     latency from event to visible command, at a steady rate
+  tracing  CPU per event with tracing off, unsampled and sampled, against none
   verify   hold the topics of a run against the oracle
   expect   print what the workload owes; needs no services
 
@@ -41,6 +42,7 @@ type errUsage struct{ error }
 var commands = map[string]func(ctx context.Context, args []string, out io.Writer) error{
 	"run":      runCommand,
 	"live":     liveCommand,
+	"tracing":  tracingCommand,
 	"verify":   verifyCommand,
 	"expect":   expectCommand,
 	decodeName: decodeCommand,

@@ -25,7 +25,7 @@ func (p *Partition) reach(ctx context.Context, horizon int64) error {
 		t.buckets[b] = true
 		for _, e := range entries {
 			// What came up before the last write was followed then.
-			if e.At+1000 > p.head.Clock {
+			if e.At+1000 > p.head.Clock && !p.forgotten.users[e.User] {
 				t.push(e.At, e.User)
 			}
 		}

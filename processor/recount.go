@@ -97,7 +97,7 @@ type errAstray struct {
 }
 
 func (e *errAstray) Error() string {
-	return fmt.Sprintf("user %q is new in %s, where the default partitioner of Kafka does not put it among %d partitions: the topic may have got more", e.user, e.input, e.count)
+	return fmt.Sprintf("%s is new in %s, where the default partitioner of Kafka does not put it among %d partitions: the topic may have got more", Hidden(e.user), e.input, e.count)
 }
 
 // astray says that the partitioner puts the user into another partition.
@@ -113,6 +113,6 @@ func (p *Partition) refuseAstray(user string) error {
 	if !p.base.Rescaled() || !p.astray(user) {
 		return nil
 	}
-	return fmt.Errorf("user %q belongs into partition %d of %d: the record was written by a producer that still goes by the former number of partitions",
-		user, p.cfg.Home(user, p.base.Counts.Input), p.base.Counts.Input)
+	return fmt.Errorf("%s belongs into partition %d of %d: the record was written by a producer that still goes by the former number of partitions",
+		Hidden(user), p.cfg.Home(user, p.base.Counts.Input), p.base.Counts.Input)
 }

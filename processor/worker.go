@@ -267,6 +267,9 @@ func (w *worker) serve(ctx context.Context, p *Partition) error {
 		if p.head.Seq > before { // full batches are closed on the way
 			w.pr.handedOver(caughtUp)
 		}
+		if err := p.trim(ctx); err != nil {
+			return err
+		}
 		w.note(p, end)
 		if finish {
 			return nil

@@ -153,8 +153,8 @@ func (m *move) scan(ctx context.Context, s *side, from int64) (found, error) {
 			p.Early++
 			f.firstEarly = min(f.firstEarly, r.Offset)
 		case was != here:
-			return fmt.Errorf("the record at %s offset %d has the key %q, which Kafka's default partitioner (murmur2) puts into partition %d of %d or %d of %d. Users can only be moved if records are written with that partitioner (librdkafka: partitioner=murmur2_random), and if the topic has grown once since; else start over under a new group with new send and decision topics",
-				s.input, r.Offset, key, was, m.before.Input, is, m.after.Input)
+			return fmt.Errorf("the record at %s offset %d has a key (%s) that Kafka's default partitioner (murmur2) puts into partition %d of %d or %d of %d. Users can only be moved if records are written with that partitioner (librdkafka: partitioner=murmur2_random), and if the topic has grown once since; else start over under a new group with new send and decision topics",
+				s.input, r.Offset, processor.Hidden(key), was, m.before.Input, is, m.after.Input)
 		}
 		return nil
 	})

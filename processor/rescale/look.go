@@ -241,7 +241,7 @@ func (m *move) survey(ctx context.Context, lenient bool) error {
 						continue
 					}
 					if strange++; strange == 1 {
-						example = fmt.Sprintf("%q lies in %s, the partitioner puts him into %d of %d", u.User, s.input, here, m.before.Input)
+						example = fmt.Sprintf("%s lies in %s, the partitioner puts him into %d of %d", processor.Hidden(u.User), s.input, here, m.before.Input)
 					}
 					continue
 				}
@@ -251,7 +251,7 @@ func (m *move) survey(ctx context.Context, lenient bool) error {
 					continue
 				}
 				if err := st.Decode(u.State); err != nil {
-					return fmt.Errorf("the state of user %q in %s cannot be read: %w; run the version of nudged that wrote it", u.User, s.input, err)
+					return fmt.Errorf("the state of %s in %s cannot be read: %w; run the version of nudged that wrote it", processor.Hidden(u.User), s.input, err)
 				}
 				m.moves(s.input.Partition, to, u, st.Pending() > 0)
 			}

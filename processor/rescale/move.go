@@ -206,7 +206,7 @@ func (m *move) copy(ctx context.Context) error {
 					continue
 				}
 				if err := st.Decode(u.State); err != nil {
-					return fmt.Errorf("the state of user %q in %s cannot be read: %w; run the version of nudged that wrote it", u.User, s.input, err)
+					return fmt.Errorf("the state of %s in %s cannot be read: %w; run the version of nudged that wrote it", processor.Hidden(u.User), s.input, err)
 				}
 				if swept != 0 {
 					st.MarkSwept(set, swept)

@@ -167,7 +167,7 @@ func TestRefusals(t *testing.T) {
 		}, []string{"users do not lie where", "murmur2", "Nothing was changed"}},
 		"a record that neither number puts here": {func(w *world, _ *rescale.Config) {
 			w.log[0] = append(w.log[0], processor.Record{Offset: int64(len(w.log[0])), Key: []byte(elsewhere(0, 2, 3))})
-		}, []string{"clicks/0 offset", "has the key"}},
+		}, []string{"clicks/0 offset", "has a key"}},
 		"a producer that goes by the former number": {func(w *world, c *rescale.Config) {
 			c.Settle = 300_000
 			user := "u0"
