@@ -169,8 +169,11 @@ func (pr *Processor) judge(ctx context.Context, c *claiming, kafka Inspection) e
 
 // identity is what a stored header must say it belongs to.
 func identity(group string, kafka Inspection) string {
-	return fmt.Sprintf("%s %s %d", group, kafka.TopicID, kafka.Counts.Input)
+	return Identity(group, kafka.TopicID, fmt.Sprint(kafka.Counts.Input))
 }
+
+// Identity is what the header of a partition says it belongs to.
+func Identity(group, topicID, count string) string { return group + " " + topicID + " " + count }
 
 // take claims the partition in the store and opens it.
 func (pr *Processor) take(ctx context.Context, c *claiming) (*Partition, error) {

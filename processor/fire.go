@@ -38,7 +38,7 @@ func (p *Partition) reach(ctx context.Context, horizon int64) error {
 	// Instances armed in the open batch are in no bucket yet.
 	if minute(horizon) != minute(before) {
 		for _, a := range p.armed {
-			if start := bucketFor(second(a.at), p.clock).Start; start > before && start <= horizon {
+			if start := BucketFor(second(a.at), p.clock).Start; start > before && start <= horizon {
 				t.push(a.at, a.user)
 			}
 		}
@@ -71,7 +71,7 @@ func (p *Partition) rearm(st *rules.State, user string, before int64) (armed boo
 func (p *Partition) expect(due int64, user string) {
 	a := dueEntry{due, strings.Clone(user)}
 	p.armed = append(p.armed, a)
-	if bucketFor(second(due), p.clock).Start <= p.timers.horizon {
+	if BucketFor(second(due), p.clock).Start <= p.timers.horizon {
 		p.timers.push(a.at, a.user)
 	}
 }

@@ -116,7 +116,7 @@ func (p *Partition) indexArmed(b *Batch) error {
 			continue // deleted since
 		}
 		if err := p.st.Decode(blob); err != nil {
-			return p.stop(fmt.Sprintf("the state of %s cannot be read: %v", hidden(a.user), err))
+			return p.stop(fmt.Sprintf("the state of %s cannot be read: %v", Hidden(a.user), err))
 		}
 		due, ok := p.st.NextDue(p.set)
 		if !ok {
@@ -130,7 +130,7 @@ func (p *Partition) indexArmed(b *Batch) error {
 			p.st.SetTimerHint(at)
 			p.keep(a.user, false)
 		}
-		bucket := bucketFor(at, p.clock)
+		bucket := BucketFor(at, p.clock)
 		i, ok := byBucket[bucket]
 		if !ok {
 			i = len(b.Timers)

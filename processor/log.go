@@ -51,6 +51,9 @@ type Inspection struct {
 	Evidence   Evidence // ends of the send and decision partition, read uncommitted
 	TopicID    string   // as in Position
 	Counts     Counts
+	// Elsewhere are the numbers of partitions under which another partition of the
+	// topic was processed, if they differ from Counts; nil: none was.
+	Elsewhere *Counts
 }
 
 // Errors of a Log.
@@ -112,6 +115,7 @@ type Source interface {
 	// Pause and Resume hold and continue delivery; a few records may still come.
 	Pause(tp TopicPartition)
 	Resume(tp TopicPartition)
-	// Ends returns the offsets after the last record that can be read now.
+	// Ends returns the offsets after the last record that can be read now, of every
+	// partition that the topics of tps have.
 	Ends(ctx context.Context, tps []TopicPartition) (map[TopicPartition]int64, error)
 }

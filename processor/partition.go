@@ -68,6 +68,9 @@ type Settings struct {
 	Counters    *Counters
 	Observer    Observer // nil: nobody
 	Tracing     bool     // the observer wants traces
+	// Home is the partition that the producers' partitioner chooses for a key among
+	// so many. nil: it is not known, then numbers of partitions must not change.
+	Home func(key string, partitions int32) int32
 	// trouble hears of calls to the store that failed and are repeated.
 	trouble func(input TopicPartition, what string, err error)
 }
@@ -103,6 +106,9 @@ type Partition struct {
 	sweep     sweeping
 	forgotten forgetting
 	replay    *replay // nil: it decides
+	// anywhere says that users of this input are known to lie elsewhere than Home
+	// says, so that a new one tells nothing.
+	anywhere bool
 
 	publishing
 }
@@ -155,6 +161,7 @@ const (
 // Consume applies records in their order. Those below Offset were applied
 // before and are passed over.
 func (p *Partition) Consume(ctx context.Context, recs []Record) error {
+	p.passOver(recs)
 	if p.replay != nil {
 		var err error
 		if recs, err = p.replayTo(ctx, recs); err != nil {
@@ -294,6 +301,9 @@ func DeriveID(input TopicPartition, offset int64, value []byte) string {
 }
 
 func (p *Partition) applyRecord(ctx context.Context, rec *Record, ev *rules.Event, refusal error) error {
+	if refusal == nil && !rec.Control && p.set.Reads(ev) {
+		refusal = p.refuseAstray(ev.User)
+	}
 	switch {
 	case refusal != nil:
 		p.out.deadLetter(rec, refusal)
@@ -335,6 +345,9 @@ func (p *Partition) applyEvent(ctx context.Context, ev *rules.Event) error {
 	st, err := p.state(ctx, ev.User)
 	if err != nil {
 		return err
+	}
+	if !p.anywhere && p.astray(ev.User) && !p.known() {
+		return &errAstray{ev.User, p.input, p.base.Counts.Input}
 	}
 	before, _ := st.NextDue(p.set)
 	p.result.Reset()

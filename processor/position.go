@@ -144,6 +144,8 @@ type Position struct {
 	Lost bool
 	// Gaps are stretches of the input that an operator has had passed over (j).
 	Gaps []Gap
+	// Recounts are the changes of the number of partitions, the newest last (r).
+	Recounts []Recount
 }
 
 // Gap is the stretch of offsets from From up to To, which is not in it.
@@ -192,7 +194,7 @@ func (p Position) Metadata() string {
 	}
 }
 
-// answered writes what operators have answered, nothing if they never had to.
+// answered writes what operators have answered and done, nothing if they never had to.
 func (p *Position) answered() string {
 	var b strings.Builder
 	if p.First > 0 {
@@ -205,7 +207,7 @@ func (p *Position) answered() string {
 		b.WriteString([]string{";j=", ","}[min(i, 1)])
 		fmt.Fprintf(&b, "%d-%d", g.From, g.To)
 	}
-	return b.String()
+	return b.String() + formatRecounts(p.Recounts)
 }
 
 // ParsePosition reads commit metadata. An offset of the commit that differs from
@@ -265,6 +267,8 @@ func (p *Position) set(key, value string) (err error) {
 		p.Lost = value == "1"
 	case "j":
 		p.Gaps, err = parseGaps(value)
+	case "r":
+		p.Recounts, err = parseRecounts(value)
 	}
 	// Keys of a later version are passed over.
 	return err

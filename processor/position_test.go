@@ -102,6 +102,28 @@ func TestMetadataOf64EpochsIsComplete(t *testing.T) {
 	}
 }
 
+// The newest change of the number of partitions replaces itself while it is under way;
+// of older ones the newest four are kept.
+func TestRecountsAreReadBack(t *testing.T) {
+	p := Position{TopicID: "id.cluster", Claimer: "ab", Counts: Counts{9, 2, 3}}
+	for before := int32(3); before < 9; before++ {
+		for until := range int64(2) {
+			p.Recounts = p.WithRecount(Recount{Before: before, From: 7, Until: 8 + until})
+		}
+	}
+	want := []Recount{{5, 7, 9}, {6, 7, 9}, {7, 7, 9}, {8, 7, 9}}
+	got, err := ParsePosition(p.Metadata())
+	if err != nil || !reflect.DeepEqual(got.Recounts, want) {
+		t.Errorf("%v, %v, want %v", got.Recounts, err, want)
+	}
+	if !got.Rescaled() {
+		t.Error("users have been moved")
+	}
+	if got.Counts.Input = 8; got.Rescaled() {
+		t.Error("users have not been moved yet")
+	}
+}
+
 func TestParsePositionRefuses(t *testing.T) {
 	valid := Position{TopicID: "id.cluster", Offset: 5, Base: 1, Epoch: 9, Claimer: "ab", Seq: 3,
 		History: History{{7, 1}, {9, 3}}, Last: 2, Clock: -4, Counts: Counts{1, 2, 3}}.Metadata()
@@ -117,6 +139,10 @@ func TestParsePositionRefuses(t *testing.T) {
 		"negative offset":   {strings.Replace(valid, "o=5", "o=-5", 1), "field o"},
 		"not a number":      {strings.Replace(valid, "s=3", "s=three", 1), "field s"},
 		"beyond 64 bits":    {strings.Replace(valid, "e=9", "e=9223372036854775808", 1), "field e"},
+		"recount half":      {valid + ";r=3:4", "field r"},
+		"recount backwards": {valid + ";r=3:9-8", "field r"},
+		"recount of none":   {valid + ";r=0:8-9", "field r"},
+		"recounts too many": {valid + ";r=1:0-0,2:0-0,3:0-0,4:0-0,5:0-0", "at most 4"},
 		"two counts":        {strings.Replace(valid, "n=1,2,3", "n=1,2", 1), "three partition counts"},
 		"negative count":    {strings.Replace(valid, "n=1,2,3", "n=1,-2,3", 1), "three partition counts"},
 		"history backwards": {strings.Replace(valid, "h=7:1,9:3", "h=9:1,7:3", 1), "not ascending"},
@@ -152,6 +178,7 @@ func FuzzParsePosition(f *testing.F) {
 	f.Add("")
 	f.Add("n1;")
 	f.Add("n1;t=a.b;o=1;b=0;e=2;w=c;s=3;h=1:1,2:3;l=2;c=-5;n=1,2,3")
+	f.Add("n1;t=a.b;o=1;b=0;e=2;w=c;s=3;h=1:1,2:3;l=2;c=-5;n=4,2,3;r=2:5-9,3:20-20")
 	f.Add("n1;t==;o=+1;b=00;e=2;w=;s=3;h=;l=2;c=-0;n=1,+2,03;z=1;z2=")
 	f.Fuzz(func(t *testing.T, text string) {
 		p, err := ParsePosition(text)

@@ -30,6 +30,9 @@ type Config struct {
 	FlushGap       time.Duration // at least this long between two batches of a partition that is caught up; CommitInterval if there are no records
 	BatchAge       time.Duration // after which a batch is closed in a backlog
 	FiresPerBatch  int           // users whose timers fire before events go on
+	// Draining: the wall clock stands still and what schedules have begun is brought
+	// to its end.
+	Draining bool
 	// Targets, if any, are the offsets at which partitions stop taking in.
 	Targets map[TopicPartition]int64
 }
@@ -96,7 +99,7 @@ func (pr *Processor) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { pr.claimLoop(ctx) })
 	wg.Go(func() { pr.publishLoop(ctx) })
-	if !pr.cfg.EventClock {
+	if !pr.cfg.Draining {
 		wg.Go(func() { pr.clockLoop(ctx) })
 	}
 	select {
@@ -255,13 +258,23 @@ func (pr *Processor) fail(err error) {
 	}
 }
 
-// clockTick is how often the wall clock is looked at.
-const clockTick = 50 * time.Millisecond
+// clockTick is how often the wall clock is looked at, countTick how often the
+// numbers of partitions are while no clock asks for the ends of the logs.
+const (
+	clockTick = 50 * time.Millisecond
+	countTick = time.Second
+)
 
 // clockLoop moves the clocks of the partitions: it asks for the ends of the logs
-// and tells the workers, which follow once they have applied what was there.
+// and tells the workers, which follow once they have applied what was there. A
+// clock does not move where the topic has got more partitions: what concerns the
+// partition's users may lie in them.
 func (pr *Processor) clockLoop(ctx context.Context) {
-	tick := time.NewTicker(clockTick)
+	every := clockTick
+	if pr.cfg.EventClock {
+		every = countTick
+	}
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
 		select {
@@ -273,7 +286,7 @@ func (pr *Processor) clockLoop(ctx context.Context) {
 		var tps []TopicPartition
 		workers := map[TopicPartition]*worker{}
 		for _, w := range pr.all() {
-			if w.wantsClock(now) {
+			if pr.cfg.EventClock || w.wantsClock(now) {
 				tps = append(tps, w.input)
 				workers[w.input] = w
 			}
@@ -288,8 +301,15 @@ func (pr *Processor) clockLoop(ctx context.Context) {
 			}
 			continue
 		}
-		for tp, end := range ends {
-			workers[tp].setProbe(clockProbe{now, end})
+		counts := map[string]int32{}
+		for tp := range ends {
+			counts[tp.Topic]++
+		}
+		for tp, w := range workers {
+			if w.recounted(counts[tp.Topic]) || pr.cfg.EventClock {
+				continue
+			}
+			w.setProbe(clockProbe{now, ends[tp]})
 		}
 	}
 }

@@ -74,10 +74,11 @@ type finding struct {
 
 // The ways out that several stops have in common.
 const (
-	startOver    = "start over under a new group with new send and decision topics"
-	answerReset  = "Answer with --on-offset-reset: keep goes on where Redis stands, rebuild makes the state anew from the topics; neither repeats a command"
-	answerLoss   = "Answer with --accept-state-loss to go on from the log's start: what was started earlier and may have been decided ends without a decision"
-	untoldWayout = answerLoss + "; or restore a backup of Redis that is not older; or " + startOver
+	wayoutRescale = "Stop all processes of the group and run nudged rescale, which moves the users to where they belong now and loses and repeats nothing; or " + startOver
+	startOver     = "start over under a new group with new send and decision topics"
+	answerReset   = "Answer with --on-offset-reset: keep goes on where Redis stands, rebuild makes the state anew from the topics; neither repeats a command"
+	answerLoss    = "Answer with --accept-state-loss to go on from the log's start: what was started earlier and may have been decided ends without a decision"
+	untoldWayout  = answerLoss + "; or restore a backup of Redis that is not older; or " + startOver
 )
 
 // judge tells where a partition stands, or why it must stop: the recovery table
@@ -151,6 +152,10 @@ func (f *finding) judgeUnknown() (standing, error) {
 // fromBase judges whether the state can be made anew.
 func (f *finding) fromBase() error {
 	if f.k.First > 1 && !f.k.Lost {
+		if n := len(f.k.Recounts); n > 0 && f.k.Rescaled() {
+			return f.stop(stopBaseless, "its state is not in Redis any more: it was moved here when there were no longer %d partitions but %d, and cannot be made again from the topics", f.k.Recounts[n-1].Before, f.k.Counts.Input)(
+				"If Redis has fallen back to before or into the middle of that, run nudged rescale again, which mends it; or restore a backup of Redis. If all of it is lost: " + answerLoss)
+		}
 		return f.stop(stopBaseless, "its state is not in Redis any more, and what it was made from before batch %d is not in the topic: it was created anew or cut since", f.k.First)(answerLoss + "; or restore a backup of Redis")
 	}
 	return f.inLog(f.k.resume(f.k.Base))
@@ -170,6 +175,9 @@ func (f *finding) judgeIdentity() error {
 		if k.Counts != f.kafka.Counts {
 			return f.stopCounts(k.Counts)
 		}
+	}
+	if other := f.kafka.Elsewhere; other != nil {
+		return f.stopCounts(*other)
 	}
 	if f.r == nil || f.r.ID == f.id {
 		return nil
@@ -199,8 +207,12 @@ func (f *finding) judgeStored() error {
 		return f.stop(stopAnew, "Redis holds its state up to offset %d of topic id %s, the topic now has the id %s and offsets %d to %d: the topic was created anew",
 			f.r.Offset, topic, wantTopic, f.kafka.Start, f.kafka.End)(answerAnew)
 	}
+	if before, after, moving := strings.Cut(count, ">"); moving {
+		return f.stop(stopFinal, "its users are on their way from %s partitions to %s: nudged rescale was interrupted", before, after)(
+			"Run nudged rescale again, with all processes of the group stopped: it carries on")
+	}
 	return f.stop(stopFinal, "the input topic has %s partitions, its state in Redis is of %s: users lie in other partitions now", wantCount, count)(
-		"Set them back, or " + startOver)
+		wayoutRescale)
 }
 
 // splitIdentity takes apart what identity makes. Groups may hold spaces.
@@ -215,12 +227,14 @@ func splitIdentity(id string) (group, topic, count string, ok bool) {
 
 func (f *finding) stopCounts(before Counts) error {
 	now := f.kafka.Counts
-	what := "users lie in other partitions now"
+	what, wayout := "users lie in other partitions now", wayoutRescale
 	if before.Input == now.Input {
 		what = "what was decided earlier lies in other partitions than what is decided now"
 	}
-	return f.stop(stopFinal, "the numbers of partitions have changed: input, sends and decisions had %v, now %v: %s", before, now, what)(
-		"Set them back, or " + startOver)
+	if now.Input < before.Input || now.Sends < before.Sends || now.Decisions < before.Decisions {
+		wayout = "Set them back, or " + startOver
+	}
+	return f.stop(stopFinal, "the numbers of partitions have changed: input, sends and decisions had %v, now %v: %s", before, now, what)(wayout)
 }
 
 func (f *finding) inLog(offset int64) error {

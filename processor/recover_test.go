@@ -200,7 +200,18 @@ func TestClaimStops(t *testing.T) {
 		"another cluster": {func(f *finding) { f.kafka.TopicID = "topic-id.elsewhere" },
 			[]string{"topic-id.cluster", "topic-id.elsewhere", "another cluster", startOver}},
 		"input partitions added": {func(f *finding) { f.kafka.Counts.Input = 8 },
-			[]string{"numbers of partitions", "{4 2 3}", "{8 2 3}", "Set them back", startOver}},
+			[]string{"numbers of partitions", "{4 2 3}", "{8 2 3}", "nudged rescale", startOver}},
+		"another partition was processed under other numbers": {func(f *finding) { f.kafka.Elsewhere = &Counts{3, 2, 3} },
+			[]string{"numbers of partitions", "{3 2 3}", "{4 2 3}", "nudged rescale"}},
+		"input partitions missing": {func(f *finding) { f.kafka.Counts.Input = 3 }, []string{"{4 2 3}", "{3 2 3}", "Set them back"}},
+		"the move was interrupted": {func(f *finding) { f.r.ID = "shop topic-id.cluster 3>4" },
+			[]string{"from 3 partitions", "to 4", "interrupted", "Run nudged rescale again"}},
+		"Redis is of before the move": {func(f *finding) { f.r.ID = "shop topic-id.cluster 3" },
+			[]string{"has 4 partitions", "of 3", "nudged rescale"}},
+		"moved users are gone": {func(f *finding) {
+			f.recommit(func(k *Position) { k.First, k.Recounts = 6, []Recount{{3, 10, 10}} })
+			f.r = nil
+		}, []string{"no longer 3 partitions but 4", "run nudged rescale again", "--accept-state-loss"}},
 		"send partitions added":     {func(f *finding) { f.kafka.Counts.Sends = 8 }, []string{"{4 2 3}", "{4 8 3}"}},
 		"decision partitions added": {func(f *finding) { f.kafka.Counts.Decisions = 8 }, []string{"{4 2 3}", "{4 2 8}"}},
 		"two deployments on one Redis": {func(f *finding) { f.r.ID = "shop topic-id.elsewhere 4" },

@@ -122,7 +122,7 @@ func (p *Partition) replayRecord(ctx context.Context, rec *Record, ev *rules.Eve
 		if err := p.forgetTold(ctx, string(rec.Key)); err != nil {
 			return err
 		}
-	case p.set.Reads(ev):
+	case p.set.Reads(ev) && p.refuseAstray(ev.User) == nil:
 		if err := p.replayEvent(ctx, ev); err != nil {
 			return err
 		}
@@ -143,7 +143,7 @@ func (p *Partition) decidedBy(ctx context.Context, offset int64, user string) (d
 			return decided, nil
 		}
 		if t.user != user {
-			return nil, p.stopEvidence(damaged("the record at offset %d is of %s, the evidence tells of %s", offset, hidden(user), hidden(t.user)))
+			return nil, p.stopEvidence(damaged("the record at offset %d is of %s, the evidence tells of %s", offset, Hidden(user), Hidden(t.user)))
 		}
 		if t.decides {
 			decided = append(decided, t.decided)

@@ -234,6 +234,20 @@ func (p *Partition) sweepSlice(ctx context.Context, fired int64) (users int, err
 	return len(list), nil
 }
 
+// finishSweep starts what is being started for all users to its end.
+func (p *Partition) finishSweep(ctx context.Context) error {
+	for p.sweep.At != 0 {
+		fired := p.clock
+		if p.cfg.EventClock {
+			fired = 0
+		}
+		if _, err := p.sweepSlice(ctx, fired); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (p *Partition) endSweep() {
 	s := &p.sweep
 	s.Done, s.At, s.Next, s.Of, s.occurring, s.early = max(s.Done, s.At), 0, 0, 0, nil, nil
@@ -252,7 +266,7 @@ func (p *Partition) startEarly(ctx context.Context, user string) error {
 	if _, err := p.state(ctx, user); err != nil {
 		return err
 	}
-	if p.at == nowhere || len(p.book.use(p.at)) == 0 {
+	if !p.known() {
 		return nil
 	}
 	return p.startFor(ctx, user, p.clock)
@@ -367,7 +381,7 @@ func (p *Partition) retire(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if p.at != nowhere && len(p.book.use(p.at)) > 0 && st.Empty(p.set, p.clock) {
+		if p.known() && st.Empty(p.set, p.clock) {
 			p.book.replace(p.at, u, nil, true, false)
 			p.wrote = true
 			p.count.retired++

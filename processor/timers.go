@@ -59,9 +59,9 @@ func (t *timers) toLoad(horizon int64) []Bucket {
 	return out
 }
 
-// bucketFor chooses the bucket of a hint, seen from the clock: minutes for the
+// BucketFor chooses the bucket of a hint, seen from the clock: minutes for the
 // coming hour, far buckets beyond.
-func bucketFor(at, clock int64) Bucket {
+func BucketFor(at, clock int64) Bucket {
 	width := int64(FarBucket)
 	if at < clock+3_600_000 {
 		width = MinuteBucket

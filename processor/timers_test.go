@@ -19,7 +19,7 @@ func TestBucketFor(t *testing.T) {
 			rapid.Int64Range(-400*24*hour, 400*24*hour),
 			rapid.SampledFrom([]int64{hour - 1, hour, hour + 1, FarBucket}),
 		).Draw(t, "in")
-		b := bucketFor(at, clock)
+		b := BucketFor(at, clock)
 		if at < b.Start || at >= b.End() {
 			t.Fatalf("%d seen from %d is put into the bucket from %d to %d", at, clock, b.Start, b.End())
 		}
@@ -33,7 +33,7 @@ func TestBucketFor(t *testing.T) {
 		// Seen later, the same hint is never in a bucket that begins earlier: what
 		// had to be loaded then has to be loaded still.
 		later := clock + rapid.Int64Range(0, 5*hour).Draw(t, "later")
-		if c := bucketFor(at, later); c.Start < b.Start {
+		if c := BucketFor(at, later); c.Start < b.Start {
 			t.Fatalf("%d is in the bucket from %d, and from %d an hour later", at, b.Start, c.Start)
 		}
 	})

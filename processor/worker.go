@@ -15,6 +15,8 @@ type worker struct {
 	wake   chan struct{} // something to do
 	done   chan struct{}
 	cancel context.CancelFunc
+	// anywhere says that users of the input lie elsewhere than the partitioner says.
+	anywhere bool
 
 	mu     sync.Mutex
 	part   *Partition // nil while it is not claimed
@@ -111,6 +113,10 @@ func (w *worker) run(ctx context.Context) {
 			<-ctx.Done()
 			return
 		}
+		var astray *errAstray
+		if errors.As(err, &astray) {
+			w.anywhere = true // unless the claim finds that there are more partitions now
+		}
 		if errors.Is(err, ErrFenced) || errors.Is(err, ErrLost) {
 			w.pr.cfg.Counters.Fenced.Add(1)
 		}
@@ -142,6 +148,7 @@ func (w *worker) session(ctx context.Context) error {
 			return r.err
 		}
 		p = r.partition
+		p.anywhere = w.anywhere
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -212,6 +219,11 @@ func (w *worker) serve(ctx context.Context, p *Partition) error {
 		}
 		more := false
 		if !p.Replaying() {
+			if cfg.Draining {
+				if err := p.finishSweep(ctx); err != nil {
+					return err
+				}
+			}
 			var err error
 			if more, err = p.lookAround(ctx); err != nil {
 				return err
@@ -337,6 +349,19 @@ func (w *worker) setProbe(p clockProbe) {
 	w.end = max(w.end, p.end)
 	w.mu.Unlock()
 	w.signal()
+}
+
+var errRecounted = errors.New("the number of partitions of the topic has changed")
+
+// recounted has the partition claimed anew if its topic does not have the number of
+// partitions any more under which it was claimed: the claim says what to do.
+func (w *worker) recounted(now int32) bool {
+	part := w.partition()
+	if part == nil || part.base.Counts.Input == now {
+		return false
+	}
+	w.recover(part, errRecounted)
+	return true
 }
 
 // wantsClock says that the wall clock should be probed for this partition.

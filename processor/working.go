@@ -66,11 +66,14 @@ func (p *Partition) state(ctx context.Context, user string) (*rules.State, error
 	}
 	if err := p.st.Decode(blob); err != nil {
 		return nil, &StopError{Input: p.input, Group: p.cfg.Group, User: user,
-			Reason: fmt.Sprintf("the state of %s cannot be read: %v", hidden(user), err),
+			Reason: fmt.Sprintf("the state of %s cannot be read: %v", Hidden(user), err),
 			Wayout: "Run the version of nudged that wrote it, or restore Redis from a backup"}
 	}
 	return &p.st, nil
 }
+
+// known says that the user whose state was decoded last has one.
+func (p *Partition) known() bool { return p.at != nowhere && len(p.book.use(p.at)) > 0 }
 
 // keep puts back the state that was decoded last: the user's.
 func (p *Partition) keep(user string, armed bool) {

@@ -115,6 +115,14 @@ func (st *State) wasSwept(rule ID, at int64) bool {
 	return false
 }
 
+// MarkSwept notes that every occurrence of the set's schedules up to until has been
+// started for the user, or was not for him.
+func (st *State) MarkSwept(s *Set, until int64) {
+	for _, r := range s.Scheduled() {
+		st.setSwept(r.ID, until)
+	}
+}
+
 func (st *State) setSwept(rule ID, at int64) {
 	for i := range st.swept {
 		if st.swept[i].rule == rule {

@@ -45,7 +45,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
 	})
 	root.AddCommand(runCommand(), doctorCommand(), checkCommand(), testCommand(), backtestCommand(), explainCommand(), forgetCommand(), produceCommand(),
-		generateCommand(), forwardCommand(), demoCommand(), reportCommand(), exportCommand(), planCommand(), funnelCommand(), schemaCommand(), healthCommand(), versionCommand())
+		generateCommand(), forwardCommand(), demoCommand(), reportCommand(), exportCommand(), planCommand(), funnelCommand(), schemaCommand(), healthCommand(), rescaleCommand(), versionCommand())
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)

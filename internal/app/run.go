@@ -21,6 +21,7 @@ import (
 	"github.com/nudged/nudged/processor/kafka"
 	"github.com/nudged/nudged/processor/redis"
 	"github.com/nudged/nudged/rules"
+	"github.com/nudged/nudged/rules/sim"
 	"github.com/nudged/nudged/sinks"
 	sinkkafka "github.com/nudged/nudged/sinks/kafka"
 	"github.com/nudged/nudged/sinks/stdout"
@@ -133,34 +134,11 @@ func (d *Daemon) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	settings := processor.Config{
-		Settings: processor.Settings{
-			Group: c.Kafka.Group, Claimer: randomHex(4), Set: set,
-			NewDecoder: newDecoder,
-			Store:      store,
-			Layout: sinkkafka.Layout{
-				Sends: c.Kafka.Topics.Sends, Decisions: c.Kafka.Topics.Decisions, DeadLetters: c.Kafka.Topics.DeadLetters,
-				SendPartitions:       topology.Partitions(c.Kafka.Topics.Sends),
-				DecisionPartitions:   topology.Partitions(c.Kafka.Topics.Decisions),
-				DeadLetterPartitions: topology.Partitions(c.Kafka.Topics.DeadLetters),
-			},
-			EventClock: c.Clock == "event",
-			MaxAhead:   time.Duration(c.MaxAhead).Milliseconds(),
-			MaxEvent:   c.MaxEventBytes,
-			Decisions:  decisionLevels[c.Decisions],
-			CacheBytes: c.CacheBytes / partitions,
-			BatchUsers: 20_000, BatchBytes: 8 << 20, OutboxLimit: 4,
-			Counters: counters, Observer: observer, Tracing: d.telemetry.Tracing,
-		},
-		Log: group, Source: source, Sinks: d.sinks(), Logger: d.Logger, Now: now,
-		Answers:        processor.Answers{OnOffsetReset: processor.OffsetReset(c.OnOffsetReset), AcceptStateLoss: c.AcceptStateLoss},
-		StartLatest:    c.Kafka.Start == "latest",
-		CommitInterval: time.Duration(c.CommitInterval),
-		SendGap:        min(20*time.Millisecond, time.Duration(c.CommitInterval)),
-		BacklogGap:     max(500*time.Millisecond, time.Duration(c.CommitInterval)),
-		FlushGap:       5 * time.Millisecond, BatchAge: 2 * time.Second, FiresPerBatch: 5000,
-		Targets: targets,
-	}
+	settings := processing(c, topology, partitions)
+	settings.Set, settings.NewDecoder, settings.Store = set, newDecoder, store
+	settings.Counters, settings.Observer, settings.Tracing = counters, observer, d.telemetry.Tracing
+	settings.Log, settings.Source, settings.Sinks, settings.Logger, settings.Now = group, source, d.sinks(), d.Logger, now
+	settings.Targets = targets
 	interpose(&settings)
 	pr := processor.New(settings)
 	mux, err := d.pages(pr, counters, observer, now, store, experiments, &reachable{ask: map[string]func(context.Context) error{
@@ -186,6 +164,37 @@ func (d *Daemon) run(ctx context.Context) error {
 	defer stop()
 	return d.serve(ctx, pr, counters, source, group, targets, mux)
 }
+
+// processing is what a processor goes by as far as the configuration and the topics
+// say it.
+func processing(c *config.Config, topology *kafka.Topology, partitions int) processor.Config {
+	return processor.Config{
+		Settings: processor.Settings{
+			Group: c.Kafka.Group, Claimer: randomHex(4), Home: home,
+			Layout: sinkkafka.Layout{
+				Sends: c.Kafka.Topics.Sends, Decisions: c.Kafka.Topics.Decisions, DeadLetters: c.Kafka.Topics.DeadLetters,
+				SendPartitions:       topology.Partitions(c.Kafka.Topics.Sends),
+				DecisionPartitions:   topology.Partitions(c.Kafka.Topics.Decisions),
+				DeadLetterPartitions: topology.Partitions(c.Kafka.Topics.DeadLetters),
+			},
+			EventClock: c.Clock == "event",
+			MaxAhead:   time.Duration(c.MaxAhead).Milliseconds(),
+			MaxEvent:   c.MaxEventBytes,
+			Decisions:  decisionLevels[c.Decisions],
+			CacheBytes: c.CacheBytes / partitions,
+			BatchUsers: 20_000, BatchBytes: 8 << 20, OutboxLimit: 4,
+		},
+		Answers:        processor.Answers{OnOffsetReset: processor.OffsetReset(c.OnOffsetReset), AcceptStateLoss: c.AcceptStateLoss},
+		StartLatest:    c.Kafka.Start == "latest",
+		CommitInterval: time.Duration(c.CommitInterval),
+		SendGap:        min(20*time.Millisecond, time.Duration(c.CommitInterval)),
+		BacklogGap:     max(500*time.Millisecond, time.Duration(c.CommitInterval)),
+		FlushGap:       5 * time.Millisecond, BatchAge: 2 * time.Second, FiresPerBatch: 5000,
+	}
+}
+
+// home is the partition that Kafka's default partitioner chooses for a key.
+func home(key string, partitions int32) int32 { return sim.PartitionOf(key, int(partitions)) }
 
 // pages are what the process answers over HTTP.
 func (d *Daemon) pages(pr *processor.Processor, counters *processor.Counters, observer *telemetry.Observer, now func() int64,
@@ -333,8 +342,9 @@ func (d *Daemon) sinks() []sinks.Sink {
 	return out
 }
 
-func (d *Daemon) kafkaConfig() (kafka.Config, error) {
-	k := &d.Config.Kafka
+func (d *Daemon) kafkaConfig() (kafka.Config, error) { return kafkaConfig(&d.Config.Kafka, d.Logger) }
+
+func kafkaConfig(k *config.Kafka, logger *slog.Logger) (kafka.Config, error) {
 	opts, err := KafkaOptions(k)
 	if err != nil {
 		return kafka.Config{}, err
@@ -352,7 +362,7 @@ func (d *Daemon) kafkaConfig() (kafka.Config, error) {
 		Brokers: config.Strings(k.Brokers), Group: k.Group, Events: k.Topics.Events,
 		Sends: k.Topics.Sends, Decisions: k.Topics.Decisions, DeadLetters: k.Topics.DeadLetters,
 		TransactionalID: id, TransactionTimeout: time.Duration(k.TransactionTimeout), SessionTimeout: time.Duration(k.SessionTimeout),
-		Options: opts, Logger: d.Logger,
+		Options: opts, Logger: logger,
 	}, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"strings"
 	"time"
 
@@ -20,6 +21,9 @@ type Config struct {
 	Group                         string
 	Events                        []string // input topics
 	Sends, Decisions, DeadLetters string
+	// AsOf are numbers of partitions to go by instead of those that topics have, by
+	// topic.
+	AsOf map[string]int32
 	// TransactionalID is unique to the process.
 	TransactionalID string
 	// TransactionTimeout must be below SessionTimeout: the next owner of a
@@ -101,6 +105,7 @@ func describe(ctx context.Context, cl *kgo.Client, c *Config) (*Topology, error)
 			t.counts[name] = int32(len(d.Partitions))
 		}
 	}
+	maps.Copy(t.counts, c.AsOf)
 	return t, errors.Join(problems...)
 }
 

@@ -44,6 +44,10 @@ func NewGroup(cfg Config, topology *Topology) *Group {
 	return &Group{cfg: cfg, topology: topology, owned: map[processor.TopicPartition]bool{}, joined: make(chan struct{})}
 }
 
+// GoBy has the group go by other numbers of partitions than topics have, by topic.
+// No Inspect is under way meanwhile.
+func (g *Group) GoBy(counts map[string]int32) { g.cfg.AsOf = counts }
+
 // Join enters the group. Assignments go to parts from now on.
 func (g *Group) Join(parts Partitions) error {
 	g.parts = parts

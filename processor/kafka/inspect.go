@@ -31,6 +31,10 @@ func Inspect(ctx context.Context, cl *kgo.Client, c *Config, tps []processor.Top
 	if err != nil {
 		return nil, err
 	}
+	all, err := adm.FetchOffsets(ctx, c.Group)
+	if err != nil {
+		return nil, fmt.Errorf("fetch the committed offsets of group %q: %w", c.Group, err)
+	}
 	starts, err := adm.ListStartOffsets(ctx, c.Events...)
 	if err != nil {
 		return nil, fmt.Errorf("list start offsets: %w", err)
@@ -56,6 +60,7 @@ func Inspect(ctx context.Context, cl *kgo.Client, c *Config, tps []processor.Top
 				in.Metadata = *o.Metadata
 			}
 		}
+		in.Elsewhere = elsewhere(all, tp.Topic, in.Counts)
 		if in.Start, err = listed(starts, tp.Topic, tp.Partition); err != nil {
 			return nil, err
 		}
@@ -73,6 +78,17 @@ func Inspect(ctx context.Context, cl *kgo.Client, c *Config, tps []processor.Top
 		out[tp] = in
 	}
 	return out, nil
+}
+
+// elsewhere returns the numbers of partitions under which some partition of the topic
+// was processed, if they are not counts.
+func elsewhere(committed kadm.OffsetResponses, topic string, counts processor.Counts) *processor.Counts {
+	for _, o := range committed[topic] {
+		if k, err := processor.ParsePosition(o.Metadata); err == nil && k.Counts != counts {
+			return &k.Counts
+		}
+	}
+	return nil
 }
 
 func listed(l kadm.ListedOffsets, topic string, partition int32) (int64, error) {

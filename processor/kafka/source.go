@@ -211,12 +211,16 @@ func (s *Source) Ends(ctx context.Context, tps []processor.TopicPartition) (map[
 		return nil, fmt.Errorf("list end offsets: %w", err)
 	}
 	out := make(map[processor.TopicPartition]int64, len(tps))
-	for _, tp := range tps {
-		end, err := listed(ends, tp.Topic, tp.Partition)
-		if err != nil {
-			return nil, err
+	ends.Each(func(o kadm.ListedOffset) {
+		if o.Err != nil && err == nil {
+			err = fmt.Errorf("%s/%d: %w", o.Topic, o.Partition, o.Err)
 		}
-		out[tp] = end
+		out[processor.TopicPartition{Topic: o.Topic, Partition: o.Partition}] = o.Offset
+	})
+	for _, tp := range tps {
+		if _, ok := out[tp]; !ok && err == nil {
+			err = fmt.Errorf("%s: the broker did not say its offset", tp)
+		}
 	}
-	return out, nil
+	return out, err
 }

@@ -4,7 +4,8 @@
 // All keys of partition p of topic t in group g begin with nudged:{g:t:p}: and
 // so lie in one slot of a Cluster. What follows is
 //
-//	h          hash, the header: id e v w s h l o c b x, wipe while the
+//	h          hash, the header: id e v w s h l o c b x (the id ends in the number of
+//	           partitions, or in two while users are moved: 3>5), wipe while the
 //	           partition is being emptied, and u, the number of user buckets;
 //	           u is fixed when the header is made. x is four decimals joined by
 //	           commas: send partition, offset, decision partition, offset; y is how

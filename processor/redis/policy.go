@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -62,6 +63,27 @@ func readPolicy(ctx context.Context, client goredis.Cmdable) (string, error) {
 // locked tells whether the user was not let in at all.
 func locked(err error) bool {
 	return goredis.HasErrorPrefix(err, "NOAUTH") || goredis.HasErrorPrefix(err, "WRONGPASS")
+}
+
+// Spare returns how many bytes are left below maxmemory; false if there is no limit, or
+// it is not told, or there are several nodes.
+func Spare(ctx context.Context, client goredis.UniversalClient) (bytes int64, limited bool) {
+	if _, ok := client.(*goredis.ClusterClient); ok {
+		return 0, false
+	}
+	info, err := client.Info(ctx, "memory").Result()
+	if err != nil {
+		return 0, false
+	}
+	fields := map[string]int64{}
+	for line := range strings.Lines(info) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+		if n, err := strconv.ParseInt(value, 10, 64); err == nil {
+			fields[name] = n
+		}
+	}
+	limit := fields["maxmemory"]
+	return limit - fields["used_memory"], limit > 0
 }
 
 // passes tells whether an error reply is about Redis' present condition and says
