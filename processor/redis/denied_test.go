@@ -80,6 +80,9 @@ func everything(t *testing.T, s *redis.Store) []func() error {
 			for n := int64(0); n < 4 && err == nil && h != nil; n++ {
 				b := batch(n)
 				b.Version = h.Version + n
+				if n == 3 {
+					b.Erased = batch(2).Timers
+				}
 				err = s.Write(ctx, tp, b)
 			}
 			return err
