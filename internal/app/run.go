@@ -142,7 +142,8 @@ func (d *Daemon) run(ctx context.Context) error {
 			MaxEvent:   c.MaxEventBytes,
 			Decisions:  decisionLevels[c.Decisions],
 			CacheBytes: c.CacheBytes / partitions,
-			BatchUsers: 20_000, BatchBytes: 8 << 20, OutboxLimit: 4,
+			MaxHints:   share(400_000, partitions, 5_000, 50_000),
+			BatchUsers: 20_000, BatchBytes: share(64<<20, partitions, 1<<20, 8<<20), OutboxLimit: 4,
 			Counters: counters, Observer: observer, Tracing: d.telemetry.Tracing,
 		},
 		Log: group, Source: source, Sinks: d.sinks(), Logger: d.Logger, Now: now,
@@ -152,7 +153,8 @@ func (d *Daemon) run(ctx context.Context) error {
 		SendGap:        min(20*time.Millisecond, time.Duration(c.CommitInterval)),
 		BacklogGap:     max(500*time.Millisecond, time.Duration(c.CommitInterval)),
 		FlushGap:       5 * time.Millisecond, BatchAge: 2 * time.Second, FiresPerBatch: 5000,
-		Targets: targets,
+		InboxBytes: share(64<<20, partitions, 256<<10, 4<<20),
+		Targets:    targets,
 	}
 	interpose(&settings)
 	pr := processor.New(settings)
@@ -177,6 +179,9 @@ func (d *Daemon) run(ctx context.Context) error {
 	defer stop()
 	return d.serve(ctx, pr, counters, source, group, targets, mux)
 }
+
+// share is a partition's part of what all have together, within bounds.
+func share(all, partitions, least, most int) int { return min(max(all/partitions, least), most) }
 
 // pages are what the process answers over HTTP.
 func (d *Daemon) pages(pr *processor.Processor, counters *processor.Counters, observer *telemetry.Observer, now func() int64,
