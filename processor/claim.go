@@ -61,8 +61,12 @@ type claiming struct {
 
 // claim carries out the protocol's claim for all requests and answers each.
 func (pr *Processor) claim(ctx context.Context, reqs []claimRequest) {
-	pr.txn.Lock()
-	defer pr.txn.Unlock()
+	select {
+	case pr.txn <- struct{}{}:
+	case <-ctx.Done():
+		return // and so are the workers' contexts
+	}
+	defer func() { <-pr.txn }()
 	answer := func(r claimRequest, p *Partition, err error) { r.reply <- claimReply{p, err} }
 	tps := make([]TopicPartition, len(reqs))
 	for i, r := range reqs {
@@ -128,7 +132,7 @@ func (pr *Processor) judge(ctx context.Context, c *claiming, kafka Inspection) e
 		return fmt.Errorf("read the stored header of %s: %w", c.input, err)
 	}
 	c.finding = finding{
-		input: c.input, group: pr.cfg.Group, id: pr.identity(kafka), kafka: kafka, r: r,
+		input: c.input, group: pr.cfg.Group, id: identity(pr.cfg.Group, kafka), kafka: kafka, r: r,
 	}
 	c.finding.groups = func() ([]string, error) {
 		found, err := pr.survey(ctx, &c.finding, Evidence{}, nil)
@@ -164,8 +168,8 @@ func (pr *Processor) judge(ctx context.Context, c *claiming, kafka Inspection) e
 }
 
 // identity is what a stored header must say it belongs to.
-func (pr *Processor) identity(kafka Inspection) string {
-	return fmt.Sprintf("%s %s %d", pr.cfg.Group, kafka.TopicID, kafka.Counts.Input)
+func identity(group string, kafka Inspection) string {
+	return fmt.Sprintf("%s %s %d", group, kafka.TopicID, kafka.Counts.Input)
 }
 
 // take claims the partition in the store and opens it.

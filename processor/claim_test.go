@@ -15,9 +15,7 @@ import (
 // each make a send.
 func claimStand(t *testing.T, partitions, events int) (*stand, *hooked) {
 	t.Helper()
-	immediate := after(0, "a")
-	immediate.Waits = false
-	sc := newScenario(theRules(immediate), processor.DecisionsFires, partitions)
+	sc := newScenario(theRules(atOnce("a")), processor.DecisionsFires, partitions)
 	for i := range events {
 		sc.add(eventAt(int64(i+1)*sec, "a", fmt.Sprint("u", i)), 0)
 	}

@@ -54,6 +54,8 @@ type worldKind struct {
 	losses bool // Redis falls back to an earlier content, or is emptied
 	wall   bool // the wall clock drives the timers
 	resets bool // somebody moves or deletes the group's offsets
+	// language draws rules with every key; without it rules are made by hand.
+	language bool
 }
 
 // worldCounts tell what a run, or many, went through.
@@ -113,7 +115,11 @@ func newWorld(t failer, seed uint64, kind worldKind, plant mistakes) *world {
 	if kind.wall && level == processor.DecisionsNone {
 		level = processor.DecisionsFires // what does not become visible cannot be held against anything
 	}
-	w.sc = randomScenarioAt(d, level, 1+d(3), 1+d(12), 30+d(90))
+	if kind.language {
+		w.sc = languageScenario(d, level, 1+d(2), false)
+	} else {
+		w.sc = randomScenarioAt(d, level, 1+d(3), 1+d(12), 30+d(90))
+	}
 	if kind.resets {
 		w.reset = pick(d, processor.ResetKeep, processor.ResetRebuild)
 	}

@@ -183,7 +183,8 @@ func readTold(v *markedValue, command *string) (told, error) {
 	switch {
 	case v.send:
 		*command = m.CommandID
-	case m.Decided.Outcome == rules.Sent && m.CommandID == *command, m.Decided.Outcome == rules.Armed:
+	case m.Decided.Outcome == rules.Sent && m.CommandID == *command,
+		m.Decided.Outcome == rules.Armed && v.mark.Cause == ByEvent: // the event starts it again
 		t.decides = false
 	}
 	return t, nil

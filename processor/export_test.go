@@ -53,6 +53,13 @@ func (p *Partition) Tell(pr *Processor) { pr.workers[p.input].tellCrowded(p) }
 // CheckFence is what an idle partition does once a second.
 func (p *Partition) CheckFence(ctx context.Context) error { return p.checkFence(ctx) }
 
+// ShrinkCache makes the segments of the cache so small that states fall out of
+// it, for a partition that has just been claimed.
+func (p *Partition) ShrinkCache(segment int) { p.book.size, p.book.limit = segment, 3 }
+
+// Cached says whether the user's state is in the cache.
+func (p *Partition) Cached(user string) bool { return p.book.has(keyOf(user)) }
+
 // Hints lists what the partition has in memory of the timer index.
 func (p *Partition) Hints() []TimerEntry {
 	var out []TimerEntry

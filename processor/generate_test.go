@@ -79,14 +79,14 @@ func randomRule(d dice, s *rules.Set, name string, on func() []string, waits []i
 	r := &rules.Rule{
 		Name: name, On: on(), Priority: d(3), TriggerSlots: []int{slotX, slotK},
 		Cooldown: pick(d, 0, 0, sec, hour, 3*day),
-		Send: rules.Send{Channel: "push", Class: "ad", Template: name, Data: []rules.DataField{
-			{Name: "k", Expr: func(e *rules.Env) rules.Value { return e.TriggerField(slotK) }},
-			{Name: "seen", Expr: func(e *rules.Env) rules.Value { return e.Metric(s.Metrics[3]) }},
-		}},
 	}
+	send := rules.Send{Channel: "push", Class: "ad", Template: name, Data: []rules.DataField{
+		{Name: "k", Expr: func(e *rules.Env) rules.Value { return e.TriggerField(slotK) }},
+		{Name: "seen", Expr: func(e *rules.Env) rules.Value { return e.Metric(s.Metrics[3]) }},
+	}}
+	r.Program = rules.AtOnce(send)
 	if d.chance(80) {
-		r.Waits = true
-		r.Wait = pick(d, waits...)
+		r.Program = rules.After(pick(d, waits...), send)
 		r.Restart = d.chance(50)
 		r.ExpireAfter = pick(d, 0, 0, hour)
 	}
@@ -115,7 +115,7 @@ func randomRule(d dice, s *rules.Set, name string, on func() []string, waits []i
 		r.Experiment = s.Experiments[0]
 	}
 	if d.chance(30) {
-		r.Waits, r.Program = true, randomProgram(d, name, on, waits)
+		r.Program = randomProgram(d, name, on, waits)
 	}
 	return r
 }

@@ -61,6 +61,9 @@ var (
 	// ErrNotPublished: the transaction was not committed, or its outcome was
 	// unknown and has been settled since: what Kafka holds now tells.
 	ErrNotPublished = errors.New("the transaction was not committed")
+	// ErrUnsettled: the context ended while the outcome of the transaction was
+	// unknown. The next start, or the next owner, finds out.
+	ErrUnsettled = errors.New("the outcome of a transaction is left to the next start")
 	// ErrProducerFenced: another process uses the same transactional id.
 	ErrProducerFenced = errors.New("another process uses the same transactional id")
 	// ErrEvidenceEnd: there is no more evidence. Not io.EOF: what a connection that
@@ -77,7 +80,8 @@ type Log interface {
 	// until.
 	Evidence(ctx context.Context, from, until Evidence) (EvidenceReader, error)
 	// Publish makes the records visible and commits the positions in one
-	// transaction. It returns only when the outcome is settled.
+	// transaction. It returns only when the outcome is settled, or soon after ctx
+	// has ended.
 	Publish(ctx context.Context, pubs []*Publication) error
 }
 

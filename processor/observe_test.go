@@ -72,7 +72,7 @@ func withTrace(offset int64, e event, trace string) processor.Record {
 // The observer hears of each batch once, in order, and of the trace of the event
 // that set a timer when that fires; the command carries what it answered.
 func TestObserver(t *testing.T) {
-	sc := one(theRules(after(5*sec, "a"), &rules.Rule{On: []string{"b"}}))
+	sc := one(theRules(after(5*sec, "a"), atOnce("b")))
 	heard := &notes{}
 	s := newStand(t, sc, func(c *processor.Config) { c.Observer, c.Tracing = heard, true })
 	recs := []processor.Record{
@@ -118,7 +118,7 @@ func TestObserver(t *testing.T) {
 
 // Without tracing nothing of a trace is kept or sent, but the batches are told.
 func TestObserverWithoutTracing(t *testing.T) {
-	sc := one(theRules(&rules.Rule{On: []string{"a"}}))
+	sc := one(theRules(atOnce("a")))
 	heard := &notes{}
 	s := newStand(t, sc, func(c *processor.Config) { c.Observer = heard })
 	recs := []processor.Record{withTrace(0, eventAt(10*sec, "a", "u"), sampled)}
@@ -140,7 +140,7 @@ func TestObserverWithoutTracing(t *testing.T) {
 
 // A batch remembers no more traces than it may link.
 func TestTracesAreBounded(t *testing.T) {
-	sc := one(theRules(&rules.Rule{On: []string{"a"}}))
+	sc := one(theRules(atOnce("a")))
 	heard := &notes{}
 	s := newStand(t, sc, func(c *processor.Config) { c.Observer, c.Tracing = heard, true })
 	var recs []processor.Record

@@ -66,9 +66,10 @@ func (s seeded) Fatalf(format string, args ...any) {
 }
 
 // run applies the partition's records in pieces, with flushes, publications and
-// reopenings in between.
-func (s *stand) run(d dice, tp processor.TopicPartition) {
+// reopenings in between. It returns how many states have fallen out of the cache.
+func (s *stand) run(d dice, tp processor.TopicPartition) (evicted int) {
 	part := s.claim(tp)
+	cached := map[string]bool{}
 	recs, users := s.sc.input[tp.Partition], s.sc.users[tp.Partition]
 	for part.Offset() < int64(len(recs)) {
 		from := part.Offset()
@@ -77,6 +78,13 @@ func (s *stand) run(d dice, tp processor.TopicPartition) {
 		s.consume(part, recs[max(0, from-int64(d(4))):to])
 		if part.Offset() != to {
 			s.t.Fatalf("the records up to %d were delivered, the next is %d", to, part.Offset())
+		}
+		for _, u := range users {
+			is := part.Cached(u)
+			if cached[u] && !is {
+				evicted++
+			}
+			cached[u] = is
 		}
 		if d.chance(60) {
 			s.flush(part)
@@ -88,9 +96,11 @@ func (s *stand) run(d dice, tp processor.TopicPartition) {
 		if d.chance(20) {
 			// What was not flushed is lost and consumed again.
 			part = s.claim(tp)
+			clear(cached)
 		}
 	}
 	s.flush(part)
 	checkHints(s.t, s.sc.set, s.store, tp, users, part)
 	s.publish()
+	return evicted
 }

@@ -173,6 +173,13 @@ func (p *Partition) Consume(ctx context.Context, recs []Record) error {
 	for len(recs) > 0 && recs[0].Offset < p.offset {
 		recs = recs[1:]
 	}
+	if p.cfg.EventClock && p.replay == nil {
+		// Whoever had the partition before may have got to an occurrence, and not
+		// through it: an event of the same time comes after it.
+		if err := p.runSchedules(ctx, p.clock); err != nil {
+			return err
+		}
+	}
 	for len(recs) > 0 {
 		n := min(len(recs), chunk)
 		if !p.book.evicted {

@@ -21,7 +21,7 @@ func theRules(list ...*rules.Rule) *rules.Set {
 		if r.Name == "" {
 			r.Name = fmt.Sprintf("rule_%d", i)
 		}
-		r.Send.Channel, r.TriggerSlots = "push", []int{slotX, slotK}
+		r.TriggerSlots = []int{slotX, slotK}
 	}
 	if err := s.Index(); err != nil {
 		panic(err)
@@ -31,7 +31,12 @@ func theRules(list ...*rules.Rule) *rules.Set {
 
 // after is a rule that waits for so many ms after an event of type on.
 func after(wait int64, on string) *rules.Rule {
-	return &rules.Rule{On: []string{on}, Waits: true, Wait: wait}
+	return &rules.Rule{On: []string{on}, Program: rules.After(wait, rules.Send{Channel: "push"})}
+}
+
+// atOnce is a rule that sends at an event of type on.
+func atOnce(on string) *rules.Rule {
+	return &rules.Rule{On: []string{on}, Program: rules.AtOnce(rules.Send{Channel: "push"})}
 }
 
 // eventAt is an event with an id of its own.
@@ -77,7 +82,7 @@ func expectTold(t *testing.T, s *stand, want ...string) {
 // One bad record after the other is set aside with its reason, and the partition
 // goes on; control records only take up their offsets.
 func TestBadRecordsAreSetAside(t *testing.T) {
-	sc := one(theRules(&rules.Rule{On: []string{"a"}}))
+	sc := one(theRules(atOnce("a")))
 	value := func(user string) []byte { return eventAt(10*sec, "a", user).value() }
 	recs := []processor.Record{
 		{Offset: 0, Value: value("before")},
@@ -122,7 +127,7 @@ func TestBadRecordsAreSetAside(t *testing.T) {
 
 // Dead letters alone are a batch too, though one that tells nothing of decisions.
 func TestDeadLettersAloneAreNoEvidence(t *testing.T) {
-	sc := one(theRules(&rules.Rule{On: []string{"a"}}))
+	sc := one(theRules(atOnce("a")))
 	sc.input[0] = []processor.Record{{Offset: 0, Value: []byte("broken")}, {Offset: 1, Value: eventAt(sec, "a", "u").value()}}
 	sc.dead[0] = []int64{0}
 	s := newStand(t, sc, nil)
@@ -138,7 +143,7 @@ func TestDeadLettersAloneAreNoEvidence(t *testing.T) {
 }
 
 func TestRecordsThatWereAppliedArePassedOver(t *testing.T) {
-	sc := one(theRules(&rules.Rule{On: []string{"a"}}), eventAt(1, "a", "u"), eventAt(2, "a", "u"), eventAt(3, "a", "u"))
+	sc := one(theRules(atOnce("a")), eventAt(1, "a", "u"), eventAt(2, "a", "u"), eventAt(3, "a", "u"))
 	s := newStand(t, sc, nil)
 	part := s.claim(inputPartition(0))
 	for _, to := range []int64{2, 2, 1, 3, 3} {
@@ -158,7 +163,7 @@ func TestRecordsThatWereAppliedArePassedOver(t *testing.T) {
 // An event time beyond max_ahead is the record's time instead; one within is
 // left, and so is any if the record has no time.
 func TestTimesAheadArePulledBack(t *testing.T) {
-	sc := one(theRules(&rules.Rule{On: []string{"a"}}))
+	sc := one(theRules(atOnce("a")))
 	base := 100 * hour
 	for i, c := range []struct{ timestamp, time int64 }{
 		{base, base + maxAhead}, {base, base + maxAhead + 1}, {base, base - hour}, {0, base + hour},

@@ -42,8 +42,8 @@ type Processor struct {
 	claims  chan claimRequest
 	publish chan struct{}
 
-	// txn is held over a transaction: the publisher and claims take turns.
-	txn   sync.Mutex
+	// txn holds a value over a transaction: the publisher and claims take turns.
+	txn   chan struct{}
 	inTxn atomic.Bool // only invariants look at it
 
 	mu      sync.Mutex
@@ -59,7 +59,7 @@ type Processor struct {
 func New(cfg Config) *Processor {
 	pr := &Processor{
 		cfg: cfg, targets: cfg.Targets,
-		claims: make(chan claimRequest), publish: make(chan struct{}, 1),
+		claims: make(chan claimRequest), publish: make(chan struct{}, 1), txn: make(chan struct{}, 1),
 		workers: map[TopicPartition]*worker{}, failed: make(chan struct{}),
 	}
 	pr.cfg.Settings.trouble = pr.trouble

@@ -94,8 +94,12 @@ type published struct {
 
 // publishAll publishes what waits in one transaction.
 func (pr *Processor) publishAll(ctx context.Context) error {
-	pr.txn.Lock()
-	defer pr.txn.Unlock()
+	select {
+	case pr.txn <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-pr.txn }()
 	var all []published
 	var pubs []*Publication
 	for _, w := range pr.all() {

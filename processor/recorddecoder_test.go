@@ -43,7 +43,7 @@ func (d askingDecoder) DecodeRecord(ctx context.Context, ev *rules.Event, value 
 // letter all the same.
 func TestDecoderIsAskedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sc := one(theRules(&rules.Rule{On: []string{"a"}}))
+		sc := one(theRules(atOnce("a")))
 		recs := []processor.Record{
 			{Offset: 0, Value: eventAt(10*sec, "a", "value").value(), Headers: []sinks.Header{{Key: "user", Value: []byte("header")}}},
 			{Offset: 1, Value: []byte("no event")},
@@ -68,7 +68,7 @@ func TestDecoderIsAskedAgain(t *testing.T) {
 // having set the record aside.
 func TestDecoderWithoutAnswerEndsWithItsPartition(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sc := one(theRules(&rules.Rule{On: []string{"a"}}))
+		sc := one(theRules(atOnce("a")))
 		recs := []processor.Record{{Offset: 0, Value: eventAt(10*sec, "a", "u").value()}}
 		sc.input[0] = recs
 		away := 1 << 30

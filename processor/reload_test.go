@@ -35,8 +35,8 @@ func TestRulesChangeWhileItRuns(t *testing.T) {
 		feed(0, 8)
 		r.untilFinished(r.log.inputs()...)
 		feed(8, 16) // may be decided by either
-		changed := after(0, "a")
-		changed.Waits, changed.Name = false, "changed"
+		changed := atOnce("a")
+		changed.Name = "changed"
 		r.pr.SetRules(theRules(changed), func() processor.Decoder { return textDecoder{} })
 		r.until("all are claimed anew", func() bool {
 			r.log.mu.Lock()

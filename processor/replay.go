@@ -28,6 +28,9 @@ type replay struct {
 // beginReplay has the partition replay up to k. rebuild says that the state was
 // empty before.
 func (p *Partition) beginReplay(k Position, after Evidence, rebuild bool, open func(context.Context, Evidence) (EvidenceReader, error)) {
+	if p.cfg.Decisions == DecisionsNone {
+		k.Sweep.Next = 0 // whoever had his run and was not sent to is not told of
+	}
 	from := p.head.Evidence
 	r := &replay{k: k, after: after, open: func(ctx context.Context) (EvidenceReader, error) { return open(ctx, from) }}
 	r.proof.last = p.head.Last
@@ -137,13 +140,15 @@ func (p *Partition) replayEvent(ctx context.Context, ev *rules.Event) error {
 			return err
 		}
 	}
+	now := ev.Time
 	if p.cfg.EventClock {
 		if err := p.passTo(ctx, ev.Time); err != nil {
 			return err
 		}
-		if err := p.decideUntold(ctx, p.clock); err != nil {
-			return err
-		}
+		now = p.clock
+	}
+	if err := p.decideUntold(ctx, now); err != nil {
+		return err
 	}
 	st, err := p.state(ctx, ev.User)
 	if err != nil {
@@ -306,6 +311,9 @@ func (p *Partition) endReplay(ctx context.Context) error {
 	if err := p.decideUntold(ctx, r.k.Clock-1); err != nil {
 		return err
 	}
+	if err := p.startUntold(ctx, r.k.Sweep.Done); err != nil {
+		return err
+	}
 	if r.k.Lost {
 		if err := p.endUntold(ctx); err != nil {
 			return err
@@ -364,6 +372,9 @@ func (p *Partition) flushReplay(ctx context.Context, last bool) error {
 	}
 	if overdue {
 		next.Clock = max(p.head.Clock, min(next.Clock, at-1))
+	}
+	if p.cfg.Decisions == DecisionsNone {
+		next.Sweep = p.sweep.Sweep // as far as startUntold has come
 	}
 	if last {
 		next.Seq, next.Last, next.Evidence, next.Sweep = r.k.Seq, r.k.Last, r.after, r.k.Sweep

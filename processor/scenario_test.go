@@ -9,6 +9,7 @@ import (
 	"github.com/nudged/nudged/processor"
 	"github.com/nudged/nudged/rules"
 	"github.com/nudged/nudged/rules/sim"
+	"github.com/nudged/nudged/rules/sim/naive"
 	"github.com/nudged/nudged/sinks"
 )
 
@@ -52,7 +53,14 @@ type scenario struct {
 	users  [][]string           // by partition
 	want   [][]message          // by partition, in order
 	dead   [][]int64            // offsets of the dead letters, by partition
-	maxLen int                  // bytes of a value
+
+	decoder  func() processor.Decoder // of the records' values
+	maxEvent int                      // bytes of a value
+	sweeps   bool                     // schedules start something: users come in any order
+	// Of rules with the whole language: what the naive interpreter says, and their text.
+	naive *naive.Run
+	drawn []naive.Event
+	text  string
 }
 
 const (
@@ -65,6 +73,7 @@ func newScenario(set *rules.Set, level processor.DecisionLevel, partitions int) 
 	sc := &scenario{
 		set: set, level: level, input: make([][]processor.Record, partitions), events: make([][]*rules.Event, partitions),
 		users: make([][]string, partitions), want: make([][]message, partitions), dead: make([][]int64, partitions),
+		decoder: func() processor.Decoder { return textDecoder{} }, maxEvent: maxEvent,
 	}
 	origin := sinks.Origin{Topic: inputTopic, RulesVersion: set.Version}
 	sc.oracle = sim.New(set, partitions, level == processor.DecisionsAll, func(p int32, d *rules.Decision) {
@@ -84,10 +93,6 @@ func newScenario(set *rules.Set, level processor.DecisionLevel, partitions int) 
 func (sc *scenario) add(e event, ahead int64) {
 	p := sc.oracle.PartitionOf(e.user)
 	rec := processor.Record{Offset: int64(len(sc.input[p])), Timestamp: e.time - ahead, Key: []byte(e.user), Value: e.value()}
-	sc.input[p] = append(sc.input[p], rec)
-	if !slices.Contains(sc.users[p], e.user) {
-		sc.users[p] = append(sc.users[p], e.user)
-	}
 	ev := e.decoded()
 	if ev.ID == "" {
 		ev.ID = processor.DeriveID(inputPartition(p), rec.Offset, rec.Value)
@@ -95,8 +100,34 @@ func (sc *scenario) add(e event, ahead int64) {
 	if ahead > maxAhead && rec.Timestamp > 0 {
 		ev.Time = rec.Timestamp
 	}
+	sc.append(rec, ev)
+}
+
+// append appends a record, and shows the event that it is to the oracle.
+func (sc *scenario) append(rec processor.Record, ev *rules.Event) {
+	p := sc.oracle.PartitionOf(ev.User)
+	sc.input[p] = append(sc.input[p], rec)
+	if !slices.Contains(sc.users[p], ev.User) {
+		sc.users[p] = append(sc.users[p], ev.User)
+	}
 	sc.oracle.Apply(ev)
 	sc.events[p] = append(sc.events[p], ev)
+}
+
+// compare says in what the visible records of a partition are not what they have
+// to be, nil if in nothing.
+func (sc *scenario) compare(p int, got []message) error {
+	want, have := sc.want[p], got
+	if sc.sweeps {
+		want, have = byUser(want), byUser(got)
+	}
+	if i := firstDifference(have, want); i >= 0 {
+		return fmt.Errorf("%d records are visible, the oracle has %d; number %d is\n%s\nwant\n%s", len(got), len(want), i, at(have, i), at(want, i))
+	}
+	if sc.naive == nil {
+		return nil
+	}
+	return sc.compareNaive(p, got)
 }
 
 // filler appends a record that is no event: a control record, or one that
@@ -164,8 +195,8 @@ func (sc *scenario) pending() int { return sc.oracle.Pending() }
 func (sc *scenario) settings(store processor.Store, claimer string) processor.Settings {
 	return processor.Settings{
 		Group: "group", Claimer: claimer, Set: sc.set, Store: store, Layout: plainLayout{2, 2},
-		NewDecoder: func() processor.Decoder { return textDecoder{} },
-		EventClock: true, MaxAhead: maxAhead, MaxEvent: maxEvent, Decisions: sc.level,
+		NewDecoder: sc.decoder,
+		EventClock: true, MaxAhead: maxAhead, MaxEvent: sc.maxEvent, Decisions: sc.level,
 		CacheBytes: 1 << 20, BatchUsers: 1000, BatchBytes: 1 << 20, OutboxLimit: 4, MaxHints: 3, HoldBytes: 1,
 		Counters: &processor.Counters{},
 	}

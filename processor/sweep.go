@@ -124,7 +124,7 @@ func (p *Partition) nextOccurrence() int64 {
 // passed notes that the clock stands at clock and everything that occurs by then
 // has been started.
 func (p *Partition) passed(clock int64) {
-	if s := &p.sweep; s.At == 0 && clock > s.Done && (s.next == 0 || s.next > clock) {
+	if s := &p.sweep; s.At == 0 && clock > s.Done && p.nextOccurrence() > clock {
 		s.Done = clock
 	}
 }

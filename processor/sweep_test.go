@@ -23,16 +23,18 @@ func every(period, from int64) *rules.Schedule {
 	}}
 }
 
+var scheduledSend = rules.Send{Channel: "push", Class: "ad", Template: "t"}
+
 // withSchedules adds rules that schedules start to a random set.
 func withSchedules(d dice, set *rules.Set, start int64) *rules.Set {
 	for i := range 1 + d(3) {
 		r := &rules.Rule{
 			Name: fmt.Sprintf("scheduled_%d", i), Priority: d(3), Cooldown: pick(d, 0, 0, hour),
-			Send:     rules.Send{Channel: "push", Class: "ad", Template: "t"},
+			Program:  rules.AtOnce(scheduledSend),
 			Schedule: every(pick(d, 10*mins, hour, day), start+int64(d(100))*mins),
 		}
 		if d.chance(40) {
-			r.Waits, r.Wait = true, pick(d, sec, mins, 5*hour)
+			r.Program = rules.After(pick(d, sec, mins, 5*hour), scheduledSend)
 			r.Unless = []rules.Unless{{On: []string{pick(d, readTypes...)}}}
 		}
 		if d.chance(70) {
@@ -106,7 +108,7 @@ func TestSchedulesAgainstTheSimulation(t *testing.T) {
 func scheduled(change func(*rules.Rule)) *rules.Set {
 	seen := &rules.Metric{Name: "seen", Kind: rules.Count, On: []string{"a"}, Reset: []string{"b"}}
 	r := &rules.Rule{
-		Name: "noon", Send: rules.Send{Channel: "push", Class: "ad", Template: "t"}, Schedule: every(day, noon),
+		Name: "noon", Program: rules.AtOnce(scheduledSend), Schedule: every(day, noon),
 	}
 	r.Schedule.Audience = func(e *rules.Env) rules.Truth { return rules.TruthOf(e.Metric(seen).Int() > 0) }
 	if change != nil {
@@ -322,6 +324,76 @@ func TestSweepRoundTrip(t *testing.T) {
 	for _, text := range []string{",", "1,2,3,4", "1,2,3,2,", "a,0,0,0,", "0,0,-1,0,", "0,0,0,99999999999,"} {
 		if s, err := processor.ParseSweep(text); err == nil {
 			t.Errorf("%q is read as %+v", text, s)
+		}
+	}
+}
+
+// A process dies when it has come to an occurrence and has started it for nobody:
+// whoever takes over starts it for all, though events come in before the clock
+// moves.
+func TestScheduleTakenOverAtItsTime(t *testing.T) {
+	sc := newScenario(scheduled(nil), processor.DecisionsFires, 1)
+	sc.add(eventAt(hour, "a", "u"), 0)
+	sc.add(eventAt(2*hour, "a", "u"), 0)
+	s := newStand(t, sc, onWallClock)
+	part := s.claim(inputPartition(0))
+	for s.moveClock(part, hour, 100) {
+	}
+	s.consume(part, sc.input[0][:1])
+	if !s.moveClock(part, noon, 0) {
+		t.Fatal("it does not stop at the occurrence")
+	}
+	part = s.claim(inputPartition(0))
+	s.consume(part, sc.input[0][1:])
+	s.closeAndPublish(part)
+	for s.moveClock(part, noon+sec, 100) {
+	}
+	s.closeAndPublish(part)
+	expectTold(t, s, "noon u sent 1970-01-01T12:00:01Z")
+}
+
+// Under "decisions: none" nothing tells of a run that a schedule has started and
+// that has not sent yet. When Redis has lost it, it is started again, and ends if
+// an event has ended it since.
+func TestLostRunsOfASchedule(t *testing.T) {
+	sc := newScenario(scheduled(func(r *rules.Rule) {
+		r.Program, r.Unless = rules.After(hour, scheduledSend), []rules.Unless{{On: []string{"b"}}}
+	}), processor.DecisionsNone, 1)
+	for i, user := range []string{"u", "ended", "v"} {
+		sc.add(eventAt(hour+int64(i), "a", user), 0)
+	}
+	before := len(sc.input[0])
+	sc.add(eventAt(noon+mins, "b", "ended"), 0)
+	for _, emptied := range []bool{false, true} {
+		s := newStand(t, sc, onWallClock)
+		lost := s.store.Snapshot()
+		part := s.claim(inputPartition(0))
+		for s.moveClock(part, hour, 100) {
+		}
+		s.consume(part, sc.input[0][:before])
+		s.closeAndPublish(part)
+		if !emptied {
+			lost = s.store.Snapshot()
+		}
+		for s.moveClock(part, noon+sec, 100) {
+		}
+		s.closeAndPublish(part)
+		s.consume(part, sc.input[0][before:])
+		s.closeAndPublish(part)
+		s.store.Restore(lost)
+		part = s.claim(inputPartition(0))
+		s.consume(part, sc.input[0][part.Offset():])
+		for s.moveClock(part, noon+2*hour, 100) {
+		}
+		s.closeAndPublish(part)
+		_, got := s.log.records(inputPartition(0))
+		var users []string
+		for _, m := range got {
+			users = append(users, m.topic+" "+m.key)
+		}
+		slices.Sort(users)
+		if !slices.Equal(users, []string{"sends u", "sends v"}) {
+			t.Errorf("Redis emptied %t: visible are %v, want a send for u and one for v", emptied, users)
 		}
 	}
 }

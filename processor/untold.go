@@ -4,6 +4,8 @@ import (
 	"container/heap"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/nudged/nudged/rules"
@@ -36,11 +38,88 @@ func (p *Partition) told(st *rules.State, user string, before int64, changed boo
 	}
 }
 
-// decideUntold decides again what was due by until and not sent, under "decisions:
-// none": on the event clock everything is as it was then, so it comes out the same.
-// Nothing is emitted. On the wall clock it is not known when that was.
+// decideUntold makes up for what is not told under "decisions: none", up to until:
+// schedules start their runs again, and what was due and not sent is decided again.
+// Nothing is emitted.
 func (p *Partition) decideUntold(ctx context.Context, until int64) error {
-	if !p.cfg.EventClock || p.cfg.Decisions != DecisionsNone {
+	if p.cfg.Decisions != DecisionsNone {
+		return nil
+	}
+	if err := p.startUntold(ctx, min(until, p.replay.k.Sweep.Done)); err != nil {
+		return err
+	}
+	return p.decideDue(ctx, until)
+}
+
+// startUntold starts again what schedules have started by until.
+func (p *Partition) startUntold(ctx context.Context, until int64) error {
+	if p.cfg.Decisions != DecisionsNone {
+		return nil
+	}
+	s := &p.sweep
+	if s.Done == 0 {
+		s.Done = until // before the first event nobody was known
+	}
+	for s.Done < until {
+		occurring, at, ok := p.set.NextSchedule(s.Done)
+		if !ok || at > until {
+			s.Done = until
+			break
+		}
+		if err := p.decideDue(ctx, at); err != nil {
+			return err
+		}
+		if err := p.startAgain(ctx, occurring, at); err != nil {
+			return err
+		}
+		s.Sweep = Sweep{Done: at, Rules: s.Rules}
+	}
+	return nil
+}
+
+// startAgain starts an occurrence again for everybody of whom no send is told. On
+// the event clock they are those who had it then; on the wall clock, where it is
+// not known before which events that was, nearly so.
+func (p *Partition) startAgain(ctx context.Context, occurring []*rules.Rule, at int64) error {
+	known := map[string]bool{}
+	for n, of := 0, 1; n < of; n++ {
+		list, all, err := p.slice(ctx, n)
+		if err != nil {
+			return err
+		}
+		of = all
+		for _, u := range list {
+			known[u] = true
+		}
+	}
+	p.book.eachChanged(func(user string, _ []byte) { known[user] = true }) // not in the store yet
+	for _, user := range slices.Sorted(maps.Keys(known)) {
+		st, err := p.state(ctx, user)
+		if err != nil {
+			return err
+		}
+		if p.at == nowhere || len(p.book.use(p.at)) == 0 {
+			continue
+		}
+		before, _ := st.NextDue(p.set)
+		changed := false
+		for _, r := range occurring {
+			p.result.Reset()
+			p.set.Step(st, user, rules.Input{Sweep: r, Until: at, Replay: true, Partition: p.input.Partition}, &p.result)
+			changed = changed || p.result.Changed
+		}
+		if changed {
+			p.told(st, user, before, true)
+		}
+	}
+	return nil
+}
+
+// decideDue decides again what was due by until. On the event clock everything is
+// as it was then, so it comes out the same. On the wall clock it is not known when
+// that was: it waits for the end of the replay.
+func (p *Partition) decideDue(ctx context.Context, until int64) error {
+	if !p.cfg.EventClock {
 		return nil
 	}
 	for {

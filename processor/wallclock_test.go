@@ -191,7 +191,7 @@ func TestWallClockFiresEachOnce(t *testing.T) {
 				sc.add(e, 0)
 				s.log.input[inputPartition(0)] = sc.input[0]
 				for i, r := range list {
-					due[fmt.Sprintf("rule_%d %d", i, n)] = e.time + r.Wait
+					due[fmt.Sprintf("rule_%d %d", i, n)] = e.time + r.Program[0].Wait
 				}
 				s.consume(part, sc.input[0])
 			}

@@ -18,9 +18,7 @@ import (
 
 // immediate is a scenario of events that each make a send at once.
 func immediate(partitions, events int) *scenario {
-	rule := after(0, "a")
-	rule.Waits = false
-	sc := newScenario(theRules(rule), processor.DecisionsFires, partitions)
+	sc := newScenario(theRules(atOnce("a")), processor.DecisionsFires, partitions)
 	for i := range events {
 		sc.add(eventAt(int64(i+1)*sec, "a", fmt.Sprint("u", i)), 0)
 	}

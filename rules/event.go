@@ -59,7 +59,9 @@ type Input struct {
 	// Each instance named in Decided takes the outcome recorded there, an instance
 	// that is not named decides nothing. An instance named that is not there any
 	// more still moves cooldowns, caps and exposures. Metrics, attributes and the
-	// start of instances go as usual; nothing is emitted.
+	// start of instances go as usual; nothing is emitted. A Sweep,
+	// of which nothing is told, begins the run and leaves it where it stands, due
+	// or not.
 	Replay  bool
 	Decided []Decided
 	// SendsOnly says that the evidence tells of sends alone ("decisions: none"):

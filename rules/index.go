@@ -99,9 +99,6 @@ func (s *Set) indexRules(id func(kind, name string) ID) {
 		r.Index = i
 		r.ID = id("rule", r.Name)
 		s.rules[r.ID] = r
-		if len(r.Program) == 0 {
-			r.Program = r.plainProgram()
-		}
 		r.atTrigger = r.beginsWithSend() && r.Schedule == nil
 		if r.Schedule != nil {
 			s.scheduled = append(s.scheduled, r)

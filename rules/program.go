@@ -11,8 +11,8 @@ const (
 )
 
 // Op is one step of a rule's program. An instance stands at one of them.
-// "wait: 7d" with a send is the program [OpWait, OpSend]; a rule without a wait
-// is [OpSend] alone.
+// "wait: 7d" with a send is the program that After makes, a send without a wait
+// that of AtOnce.
 type Op struct {
 	Kind OpKind
 	// Send is the message of an OpSend, Step its number among the sends of the
@@ -54,12 +54,12 @@ type Schedule struct {
 	AudienceName string
 }
 
-// plainProgram is the program of a rule that is given as a wait and a send.
-func (r *Rule) plainProgram() []Op {
-	if !r.Waits {
-		return []Op{{Kind: OpSend, Send: &r.Send, Next: 1}}
-	}
-	return []Op{{Kind: OpWait, Wait: r.Wait, Next: 1}, {Kind: OpSend, Send: &r.Send, Next: 2}}
+// AtOnce is the program of a rule that sends when it is started.
+func AtOnce(s Send) []Op { return []Op{{Kind: OpSend, Send: &s, Next: 1}} }
+
+// After is the program of a rule that waits so long, ms, and then sends.
+func After(wait int64, s Send) []Op {
+	return []Op{{Kind: OpWait, Wait: wait, Next: 1}, {Kind: OpSend, Send: &s, Next: 2}}
 }
 
 func (r *Rule) beginsWithSend() bool { return len(r.Program) > 0 && r.Program[0].Kind == OpSend }

@@ -156,7 +156,7 @@ func TestQuietHoursMinuteByMinute(t *testing.T) {
 		set := &rules.Set{
 			Zone:   func(name string) *time.Location { return zone },
 			Policy: rules.Policy{Quiet: []rules.QuietHours{{Class: "ad", From: from, To: to, Default: name}}},
-			Rules:  []*rules.Rule{{Name: "r", On: []string{"go"}, Program: []rules.Op{{Kind: rules.OpSend, Send: &rules.Send{Class: "ad"}, Next: 1}}}},
+			Rules:  []*rules.Rule{{Name: "r", On: []string{"go"}, Program: rules.AtOnce(rules.Send{Class: "ad"})}},
 		}
 		if err := set.Index(); err != nil {
 			t.Fatal(err)

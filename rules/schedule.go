@@ -78,7 +78,7 @@ func (sp *stepper) sweep(r *Rule, at, fired int64, partition int32) {
 	}
 	in, arrived := sp.startScheduled(r, at, partition)
 	switch {
-	case arrived == ends:
+	case arrived == ends || sp.replay:
 		return
 	case arrived == fires && !r.Paused:
 		sp.push(r, in, len(sp.st.instances)-1, false)

@@ -118,8 +118,6 @@ type Rule struct {
 	On          []string
 	Where       Cond
 	Key         Expr // nil: one instance per user
-	Waits       bool // false: fires with its trigger
-	Wait        int64
 	Restart     bool
 	Unless      []Unless
 	When        Cond
@@ -128,9 +126,7 @@ type Rule struct {
 	ExpireAfter int64
 	Priority    int
 	Experiment  *Experiment // nil: everybody who passes the gates is sent to
-	Send        Send
-	// Program is what the rule does once it is started; it replaces Waits, Wait
-	// and Send.
+	// Program is what the rule does once it is started.
 	Program  []Op
 	Schedule *Schedule // nil: events start it
 	Paused   bool      // instances wait without firing; nothing fires at once

@@ -47,10 +47,10 @@ func (s *Set) Step(st *State, user string, in Input, out *Result) {
 	switch {
 	case in.Event != nil:
 		sp.apply(in.Event, in.Decided)
-	case in.Replay:
-		sp.advanceAgain(in.Decided)
 	case in.Sweep != nil:
 		sp.sweep(in.Sweep, in.Until, in.Fired, in.Partition)
+	case in.Replay:
+		sp.advanceAgain(in.Decided)
 	default:
 		sp.advance(in.Until, in.Fired)
 	}

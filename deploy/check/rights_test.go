@@ -3,6 +3,7 @@ package check
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -194,7 +195,45 @@ http: {addr: ""}
 	if total < 2 {
 		t.Errorf("%d dead letters, want 2", total)
 	}
+	s.requireAsked(t, config)
 	s.requireLeast(t)
+}
+
+// requireAsked runs, with the rights of nudged, the commands that only ask; and the
+// doctor as somebody who has none, whom it tells all that is lacking.
+func (s *secured) requireAsked(t *testing.T, config string) {
+	t.Helper()
+	if e := command(t, nil, program, "explain", "--config", config, "--user", "u1"); e.code != 0 || !strings.Contains(e.stdout, "seen") {
+		t.Errorf("nudged explain ends with code %d:\n%s%s", e.code, e.stdout, e.stderr)
+	}
+	doctor := func(env ...string) (code int, of map[string][]string, all string) {
+		e := command(t, env, program, "doctor", "--config", config, "--json")
+		var report struct {
+			Findings []struct{ Check, Subject, Status, Found string }
+		}
+		if err := json.Unmarshal([]byte(e.stdout), &report); err != nil {
+			t.Fatalf("nudged doctor: %v\n%s%s", err, e.stdout, e.stderr)
+		}
+		of = map[string][]string{}
+		for _, f := range report.Findings {
+			of[f.Status] = append(of[f.Status], f.Check+" "+f.Subject)
+		}
+		return e.code, of, e.stdout + e.stderr
+	}
+	// Everything can be told, and nothing is lacking.
+	if code, of, all := doctor(); code != 0 || len(of["failure"])+len(of["unknown"]) > 0 {
+		t.Errorf("nudged doctor ends with code %d, failures %q, cannot tell %q:\n%s", code, of["failure"], of["unknown"], all)
+	}
+	code, of, all := doctor("NUDGED_KAFKA_SASL_USERNAME=nobody")
+	for _, of := range []string{"topic events", "topic sends", "topic decisions", "topic dead-letters", "group nudged", "transactional ids nudged-*"} {
+		if !strings.Contains(all, `"subject": "`+of+`",
+      "status": "failure"`) {
+			t.Errorf("that nobody has a right on %s is not told", of)
+		}
+	}
+	if code != 1 || len(of["failure"]) != 6 {
+		t.Errorf("as nobody nudged doctor ends with code %d and failures %q:\n%s", code, of["failure"], all)
+	}
 }
 
 // requireLeast tries what each must not.

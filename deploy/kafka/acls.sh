@@ -4,7 +4,9 @@
 #
 #   BOOTSTRAP       host:port of a broker (default 127.0.0.1:9092)
 #   COMMAND_CONFIG  properties file of a client that may change ACLs (default: none)
-#   NUDGED          principal of `nudged run` (default User:nudged)
+#   NUDGED          principal of `nudged run`, explain and doctor (default User:nudged)
+#   DOCTOR          principal that may see the settings of topics and brokers besides, so that `nudged doctor` can
+#                   judge them (default that of NUDGED; empty: nobody, doctor says what it may not see)
 #   PRODUCER        principal of the apps that produce events (default User:events)
 #   SENDER          principal of the service that reads commands (default User:sender)
 #   SENDER_GROUP    its consumer group (default sender)
@@ -14,6 +16,7 @@
 set -euo pipefail
 : "${BOOTSTRAP:=127.0.0.1:9092}" "${COMMAND_CONFIG:=}" "${GROUP:=nudged}" "${SENDER_GROUP:=sender}"
 : "${NUDGED:=User:nudged}" "${PRODUCER:=User:events}" "${SENDER:=User:sender}"
+: "${DOCTOR=$NUDGED}"
 : "${EVENTS:=events}" "${SENDS:=sends}" "${DECISIONS:=decisions}" "${DEAD_LETTERS:=dead-letters}"
 
 acls=kafka-acls.sh
@@ -34,6 +37,12 @@ allow "$NUDGED" --topic "$DEAD_LETTERS" --operation Write
 allow "$NUDGED" --group "$GROUP" --operation Read
 # Each process has a transactional id of its own that begins with the group's name and a dash.
 allow "$NUDGED" --transactional-id "$GROUP-" --resource-pattern-type prefixed --operation Write --operation Describe
+
+if [[ -n $DOCTOR ]]; then
+  allow "$DOCTOR" --topic "$EVENTS" --topic "$SENDS" --topic "$DECISIONS" --topic "$DEAD_LETTERS" \
+    --topic __consumer_offsets --topic __transaction_state --operation Describe --operation DescribeConfigs
+  allow "$DOCTOR" --cluster --operation DescribeConfigs
+fi
 
 allow "$PRODUCER" --topic "$EVENTS" --operation Write
 allow "$SENDER" --topic "$SENDS" --operation Read

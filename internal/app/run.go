@@ -211,8 +211,9 @@ var decisionLevels = map[string]processor.DecisionLevel{
 }
 
 // stopTimeout is how long a graceful stop may take before it is cut short, which
-// loses nothing.
-const stopTimeout = 8 * time.Second
+// loses nothing. With what a transaction and the group may take after that, the
+// process ends within 10 s.
+const stopTimeout = 5 * time.Second
 
 // serve runs the parts and stops them in order.
 func (d *Daemon) serve(ctx context.Context, pr *processor.Processor, counters *processor.Counters,

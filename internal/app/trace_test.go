@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -311,12 +312,17 @@ func TestTraces(t *testing.T) {
 
 	// Exemplars lead from the histograms to the sends; nowhere is a user's id.
 	_, metrics := s.get("/metrics", "application/openmetrics-text; version=1.0.0")
-	for _, name := range []string{"nudged_timer_lateness_seconds_bucket", "nudged_send_latency_seconds_bucket"} {
-		if !slices.ContainsFunc(strings.Split(metrics, "\n"), func(l string) bool {
-			return strings.HasPrefix(l, name) && strings.Contains(l, `trace_id="`+hex.EncodeToString(waits.TraceId)+`"`)
-		}) {
-			t.Errorf("no exemplar of %s leads to the timer's send", name)
-		}
+	leads := func(name string, to *tracev1.Span) bool {
+		return slices.ContainsFunc(strings.Split(metrics, "\n"), func(l string) bool {
+			return strings.HasPrefix(l, name) && strings.Contains(l, `trace_id="`+hex.EncodeToString(to.TraceId)+`"`)
+		})
+	}
+	if !leads("nudged_timer_lateness_seconds_bucket", waits) {
+		t.Errorf("no exemplar of lateness leads to the timer's send:\n%s", metrics)
+	}
+	// A bucket keeps one exemplar: sends that took equally long share it.
+	if !slices.ContainsFunc(slices.Collect(maps.Values(sends)), func(s *tracev1.Span) bool { return leads("nudged_send_latency_seconds_bucket", s) }) {
+		t.Errorf("no exemplar of the latency leads to a send:\n%s", metrics)
 	}
 	_, page := s.get("/", "text/html")
 	if !strings.Contains(page, "<td>later</td><td>sent</td>") || !strings.Contains(page, hex.EncodeToString(waits.TraceId)) {

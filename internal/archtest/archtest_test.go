@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"github.com/goccy/go-yaml"
 )
 
 const module = "github.com/nudged/nudged"
@@ -161,5 +163,33 @@ func requireFound(t *testing.T, violations []string, want string) {
 		t.Errorf("found %q, want nothing", violations)
 	case want != "" && (len(violations) != 1 || !strings.Contains(violations[0], want)):
 		t.Errorf("found %q, want one with %q", violations, want)
+	}
+}
+
+// What holds the same rules in `make lint` must at least be read: a key that is
+// given twice ends golangci-lint, and nothing here runs it.
+func TestLintConfigurationIsRead(t *testing.T) {
+	text, err := os.ReadFile("../../.golangci.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var config struct {
+		Linters struct {
+			Settings struct {
+				Depguard struct {
+					Rules map[string]struct {
+						Files []string
+						Deny  []map[string]string
+						Allow []string
+					}
+				}
+			}
+		}
+	}
+	if err := yaml.Unmarshal(text, &config); err != nil {
+		t.Fatal(err)
+	}
+	if len(config.Linters.Settings.Depguard.Rules) == 0 {
+		t.Error("no rule of depguard was read")
 	}
 }

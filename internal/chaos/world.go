@@ -125,7 +125,8 @@ func (w *world) problem(format string, args ...any) {
 // produce makes events until ctx ends, then waits until the cluster has them all.
 func (w *world) produce(ctx context.Context) error {
 	cl, err := kgo.NewClient(kgo.SeedBrokers(w.stage.kafka.Addresses()...), kgo.ClientID("chaos-"+w.name),
-		kgo.MetadataMinAge(50*time.Millisecond), kgo.ProducerLinger(0), kgo.MaxBufferedRecords(1<<20))
+		kgo.MetadataMinAge(50*time.Millisecond), kgo.ProducerLinger(0), kgo.MaxBufferedRecords(1<<20),
+		kgo.UnknownTopicRetries(-1)) // a broker that has just started knows of no topic
 	if err != nil {
 		return fmt.Errorf("kafka client: %w", err)
 	}

@@ -166,3 +166,34 @@ func hideSecret(v reflect.Value) {
 		v.Set(reflect.ValueOf(shown))
 	}
 }
+
+// Secrets returns what Print hides of a configuration, for those who must not show
+// it either.
+func Secrets(c *Config) []string {
+	return secretsIn(reflect.ValueOf(c).Elem())
+}
+
+func secretsIn(v reflect.Value) []string {
+	if v.Kind() != reflect.Struct {
+		return nil
+	}
+	var out []string
+	for i := range v.NumField() {
+		f := v.Field(i)
+		if v.Type().Field(i).Tag.Get("secret") != "true" {
+			out = append(out, secretsIn(f)...)
+			continue
+		}
+		switch x := f.Interface().(type) {
+		case string:
+			out = append(out, x)
+		case []string:
+			out = append(out, x...)
+		case map[string]string:
+			for _, value := range x {
+				out = append(out, value)
+			}
+		}
+	}
+	return out
+}

@@ -29,9 +29,15 @@ type daemon struct {
 // start runs the daemon as a child process. It is killed when the test ends.
 func start(t *testing.T, args ...string) *daemon {
 	t.Helper()
+	return startWith(t, nil, args...)
+}
+
+// startWith does it with more in its environment.
+func startWith(t *testing.T, env []string, args ...string) *daemon {
+	t.Helper()
 	d := &daemon{t: t, done: make(chan struct{}), readyz: make(chan string, 1)}
 	d.cmd = exec.Command(program, append([]string{"run"}, args...)...)
-	d.cmd.Env = environment()
+	d.cmd.Env = environment(env...)
 	stderr, err := d.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

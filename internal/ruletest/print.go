@@ -116,6 +116,9 @@ func (w *world) why(diff []Row) []string {
 			add(w.never(row.want))
 		}
 	}
+	if slices.ContainsFunc(diff, func(r Row) bool { return r.Mark == Missing && r.want.given["decision"] == string(rules.Expired) }) {
+		add("in a rule test everything fires on time: expired comes up in the daemon alone, when it fires late")
+	}
 	if len(diff) > 0 {
 		for _, typ := range w.unread {
 			add(fmt.Sprintf("no rule reads events of type %s", typ))

@@ -283,6 +283,8 @@ func TestFailures(t *testing.T) {
       - {at: 0s, type: signup, user: u2}
     expect: [{user: u2}, {user: u1}]
 `), []string{"happened, not expected", "why: the same decisions, in another order: expect lists them by time, then user"}},
+		{"what a rule test never comes to", one(cartEvents + `    expect: [{user: u1, rule: cart, decision: expired}]
+`), []string{"why: in a rule test everything fires on time: expired comes up in the daemon alone"}},
 		{"another time", one(cartEvents + `    expect: [{at: 6d, user: u1, rule: cart, decision: sent}]
 `), []string{"│ expected         │ 6d * │", "why: cart of u1 at 7d: at is 7d"}},
 	} {

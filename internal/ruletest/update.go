@@ -369,8 +369,11 @@ func (t *Test) entries(got []happened, rows []Row) []string {
 
 // entry writes a decision as an entry of expect, with the keys given, else with
 // those that tell most.
+// A key that was given stays, also if there is nothing any more that it could say;
+// but for expires, which cannot say that.
 func (t *Test) entry(keys []string, h *happened) string {
-	if keys == nil {
+	given := keys != nil
+	if !given {
 		keys = []string{"at", "user", "rule", "decision", "instance"}
 		if h.Decision == string(rules.Sent) || h.Decision == string(rules.ControlArm) {
 			keys = append(keys, "template", "data")
@@ -380,8 +383,11 @@ func (t *Test) entry(keys []string, h *happened) string {
 	for _, key := range keys {
 		f := fieldOf(key)
 		shown := h.shown(f, t.start)
+		if shown == "" && given {
+			shown = nothing[f.kind]
+		}
 		switch {
-		case shown == "":
+		case shown == "" && (!given || f.kind == moment):
 			continue
 		case len(b) > 1:
 			b = append(b, ", "...)
@@ -395,6 +401,9 @@ func (t *Test) entry(keys []string, h *happened) string {
 	}
 	return string(append(b, '}'))
 }
+
+// nothing is what a key of a kind says where there is nothing.
+var nothing = map[kind]string{whole: "{}", some: "{}", value: "null", flag: "false"}
 
 // plainScalar are texts that YAML reads as texts without quotes, offsets among
 // them.

@@ -112,6 +112,12 @@ func TestUpdate(t *testing.T) {
 			one(cartEvents + `    expect:
       - {rule: cart, user: u1, at: 7d, step: 0, data: {note: "a: b", orders: 0, price: 10, until: "2026-01-10T00:00:00Z"}, due: 7d, expires: 8d}
 `)},
+		{"keys that say nothing any more",
+			one(strings.Replace(cartEvents, "    arms: {coupon: treatment}\n", "", 1) + "      - {at: 1h, type: purchase, user: u1, cart: k1}\n    expect:\n" +
+				"      - {rule: cart, at: 1h, arm: treatment, data: {a: 1}, because: {orders: 0}, label: x, value: 1, again: true, instance: k2}\n"),
+			one(strings.Replace(cartEvents, "    arms: {coupon: treatment}\n", "", 1) + "      - {at: 1h, type: purchase, user: u1, cart: k1}\n    expect:\n" +
+				"      - {rule: cart, at: 1h, arm: \"\", data: {}, because: {}, label: \"\", value: null, again: false, instance: k1}\n" +
+				"      - {at: 1h, user: u1, rule: hello, decision: sent, template: hi}\n")},
 		{"a line end of two bytes, a byte order mark", "\ufeff" + strings.ReplaceAll(one(threeSignups+"    expect:\n      - {at: 1s} # a\n      - {at: 2s} # b\n"), "\n", "\r\n"),
 			"\ufeff" + strings.ReplaceAll(one(threeSignups+"    expect:\n      - {at: 1s} # a\n      - {at: 2s} # b\n      - {at: 3s, user: u3, rule: hello, decision: sent, template: hi}\n"), "\n", "\r\n")},
 		{"nothing to change", one(threeSignups + "    expect: [{}]\n"), ""},

@@ -104,7 +104,7 @@ func (g *Group) cl() *kgo.Client { return g.now().Client() }
 // Nothing of any partition runs when it returns, until it is assigned again.
 func (g *Group) renew(cause error) error {
 	g.cfg.Logger.Warn("the producer cannot be used any more: the group is left and entered anew", "error", cause.Error())
-	g.now().Close()
+	g.Leave()
 	g.keepOnly(nil) // whatever the session has told on its way out
 	return g.join()
 }
@@ -141,8 +141,23 @@ func (g *Group) replaced(ctx context.Context, former *kgo.GroupTransactSession) 
 	return true
 }
 
-// Leave leaves the group and closes the clients.
-func (g *Group) Leave() { g.now().Close() }
+// Leave leaves the group and closes the clients. A coordinator that does not
+// answer finds out by the session timeout.
+func (g *Group) Leave() {
+	session := g.now()
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
+	defer cancel()
+	_ = session.Client().LeaveGroupContext(ctx) // the client's log tells
+	session.Close()
+}
+
+const (
+	// leaveTimeout is how long the group's coordinator may take to let a member go.
+	leaveTimeout = time.Second
+	// publishGrace is how long a transaction may go on once the context it was
+	// begun under has ended.
+	publishGrace = time.Second
+)
 
 func flatten(m map[string][]int32) []processor.TopicPartition {
 	var out []processor.TopicPartition
@@ -198,9 +213,10 @@ func (g *Group) drop(tps []processor.TopicPartition) {
 
 // Publish implements processor.Log.
 func (g *Group) Publish(ctx context.Context, pubs []*processor.Publication) error {
-	// Cancelling a request of a transaction midway would leave its outcome
-	// unknown; the requests have time limits of their own.
-	ctx = context.WithoutCancel(ctx)
+	// Cancelling a request of a transaction midway leaves its outcome unknown: it is
+	// done only when the process is to end and the brokers do not answer.
+	ctx, done := outlive(ctx, publishGrace)
+	defer done()
 	session := g.now()
 	g.forgetRevocation(ctx, session)
 	if err := session.Begin(); err != nil {
@@ -222,6 +238,13 @@ func (g *Group) Publish(ctx context.Context, pubs []*processor.Publication) erro
 		return fmt.Errorf("%w: the group is rebalancing, or the broker refused it", processor.ErrNotPublished)
 	}
 	return nil
+}
+
+// outlive returns a context that ends the given time after ctx does.
+func outlive(ctx context.Context, by time.Duration) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(by, cancel) })
+	return longer, func() { stop(); cancel() }
 }
 
 // forgetRevocation ends an empty transaction, which makes the session forget a
@@ -321,7 +344,8 @@ func (g *Group) commitTo(req *kmsg.TxnOffsetCommitRequest, pubs []*processor.Pub
 
 // settle makes sure that a transaction with an error is over: a new producer
 // epoch aborts what is open and fences what is still under way. It returns when
-// that is certain, or when nothing can make it so.
+// that is certain, or when nothing can make it so: ctx has ended, or another
+// process uses the id.
 func (g *Group) settle(ctx context.Context, cause error) error {
 	if errors.Is(cause, processor.ErrNotOwner) {
 		// The offsets were never sent, and the session has aborted.
@@ -334,6 +358,9 @@ func (g *Group) settle(ctx context.Context, cause error) error {
 		if errors.Is(cause, kerr.ProducerFenced) || tries > epochTries && errors.Is(cause, kerr.InvalidProducerEpoch) {
 			return fmt.Errorf("%w %q: %w; give each process an id of its own (kafka.transactional_id)",
 				processor.ErrProducerFenced, g.cfg.TransactionalID, cause)
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("%w: %w", processor.ErrUnsettled, cause)
 		}
 		cl := g.cl()
 		err := cl.AbortBufferedRecords(ctx)
@@ -352,7 +379,10 @@ func (g *Group) settle(ctx context.Context, cause error) error {
 		}
 		g.cfg.Logger.Warn("the outcome of a transaction is settled anew", "error", err.Error())
 		cause = err
-		time.Sleep(wait)
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
 		wait = min(2*wait, 2*time.Second)
 	}
 }

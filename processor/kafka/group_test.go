@@ -62,15 +62,22 @@ func (a *assigned) wait(t *testing.T, tp processor.TopicPartition) {
 	}
 }
 
-// What a broker says of a transaction can make a producer useless for good. The
-// process goes on with another one, and does not hold on to its partitions without
-// ever publishing again.
-func TestProducerThatCannotGoOnIsReplaced(t *testing.T) {
+// joined is a member of the group that owns the partition tp.
+type joined struct {
+	*kafka.Group
+	cluster *kfake.Cluster
+	parts   *assigned
+}
+
+var tp = processor.TopicPartition{Topic: "events", Partition: 0}
+
+func join(t *testing.T) *joined {
+	t.Helper()
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "events", "sends", "decisions", "dead"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer cluster.Close()
+	t.Cleanup(cluster.Close)
 	cfg := kafka.Config{
 		Brokers: cluster.ListenAddrs(), Group: "g", Events: []string{"events"}, Sends: "sends", Decisions: "decisions", DeadLetters: "dead",
 		TransactionalID: "t", TransactionTimeout: 10 * time.Second, SessionTimeout: 15 * time.Second, Logger: slog.New(slog.DiscardHandler),
@@ -84,36 +91,80 @@ func TestProducerThatCannotGoOnIsReplaced(t *testing.T) {
 	if err := g.Join(parts); err != nil {
 		t.Fatal(err)
 	}
-	watch, stop := context.WithCancel(t.Context())
+	watch, stop := context.WithCancel(context.Background())
 	var watching sync.WaitGroup
 	watching.Go(func() { g.Watch(watch) })
-	defer watching.Wait()
-	defer stop()
-	defer g.Leave()
-
-	tp := processor.TopicPartition{Topic: "events", Partition: 0}
-	publish := func(offset int64) error {
-		return g.Publish(t.Context(), []*processor.Publication{{Input: tp, Commit: processor.Position{Offset: offset}}})
-	}
+	t.Cleanup(func() {
+		g.Leave()
+		stop()
+		watching.Wait()
+	})
 	parts.wait(t, tp)
-	if err := publish(1); err != nil {
+	return &joined{g, cluster, parts}
+}
+
+func (j *joined) publish(ctx context.Context, offset int64) error {
+	return j.Publish(ctx, []*processor.Publication{{Input: tp, Commit: processor.Position{Offset: offset}}})
+}
+
+// What a broker says of a transaction can make a producer useless for good. The
+// process goes on with another one, and does not hold on to its partitions without
+// ever publishing again.
+func TestProducerThatCannotGoOnIsReplaced(t *testing.T) {
+	j := join(t)
+	if err := j.publish(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
-	cluster.ControlKey(kmsg.EndTxn.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
+	j.cluster.ControlKey(kmsg.EndTxn.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		resp := req.ResponseKind().(*kmsg.EndTxnResponse)
 		resp.Version = req.GetVersion()
 		resp.ErrorCode = kerr.InvalidTxnState.Code
 		return resp, nil, true
 	})
-	if err := publish(2); !errors.Is(err, processor.ErrNotPublished) {
+	if err := j.publish(t.Context(), 2); !errors.Is(err, processor.ErrNotPublished) {
 		t.Fatalf("the broker refused to commit, the answer is: %v", err)
 	}
-	parts.wait(t, tp)
-	if err := publish(3); err != nil {
+	j.parts.wait(t, tp)
+	if err := j.publish(t.Context(), 3); err != nil {
 		t.Fatalf("after that nothing can be published: %v", err)
 	}
-	committed, err := g.CommittedAll(t.Context())
+	committed, err := j.CommittedAll(t.Context())
 	if err != nil || committed[tp] != 3 {
 		t.Errorf("committed is %v, %v, want 3", committed, err)
 	}
+}
+
+// A process that is to end does not wait for brokers that do not answer: what has
+// become of its transaction is for the next owner to find out.
+func TestPublishEndsThoughNoBrokerAnswers(t *testing.T) {
+	j := join(t)
+	if err := j.publish(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	asked, answer := make(chan struct{}), make(chan struct{})
+	j.cluster.ControlKey(kmsg.EndTxn.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
+		close(asked)
+		<-answer // nothing else is answered meanwhile
+		return nil, nil, false
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	published := make(chan error, 1)
+	go func() { published <- j.publish(ctx, 2) }()
+	<-asked
+	cancel()
+	left := make(chan struct{})
+	go func() {
+		if err := <-published; !errors.Is(err, processor.ErrUnsettled) {
+			t.Errorf("nothing was answered, the outcome is said to be: %v", err)
+		}
+		j.Leave()
+		close(left)
+	}()
+	select {
+	case <-left:
+	case <-time.After(time.Minute):
+		t.Error("the process cannot end before the broker answers")
+	}
+	close(answer)
+	<-left
 }

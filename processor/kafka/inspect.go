@@ -8,31 +8,38 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/nudged/nudged/processor"
 )
 
 // Inspect implements processor.Log.
 func (g *Group) Inspect(ctx context.Context, tps []processor.TopicPartition) (map[processor.TopicPartition]processor.Inspection, error) {
-	adm := kadm.NewClient(g.cl())
+	return Inspect(ctx, g.cl(), &g.cfg, tps)
+}
+
+// Inspect is Group.Inspect by any client: it joins no group and changes nothing.
+func Inspect(ctx context.Context, cl *kgo.Client, c *Config, tps []processor.TopicPartition) (map[processor.TopicPartition]processor.Inspection, error) {
+	adm := kadm.NewClient(cl)
 	// The topics are read anew: they may have been created anew.
-	topology, err := describe(ctx, g.cl(), &g.cfg)
+	topology, err := describe(ctx, cl, c)
 	if err != nil {
 		return nil, err
 	}
-	committed, err := fetchStable(ctx, adm, g.cfg.Group, tps)
+	committed, err := fetchStable(ctx, cl, c.Group, tps)
 	if err != nil {
 		return nil, err
 	}
-	starts, err := adm.ListStartOffsets(ctx, g.cfg.Events...)
+	starts, err := adm.ListStartOffsets(ctx, c.Events...)
 	if err != nil {
 		return nil, fmt.Errorf("list start offsets: %w", err)
 	}
-	ends, err := adm.ListCommittedOffsets(ctx, g.cfg.Events...)
+	ends, err := adm.ListCommittedOffsets(ctx, c.Events...)
 	if err != nil {
 		return nil, fmt.Errorf("list end offsets: %w", err)
 	}
-	evidence, err := adm.ListEndOffsets(ctx, g.cfg.Sends, g.cfg.Decisions)
+	evidence, err := adm.ListEndOffsets(ctx, c.Sends, c.Decisions)
 	if err != nil {
 		return nil, fmt.Errorf("list end offsets: %w", err)
 	}
@@ -41,10 +48,13 @@ func (g *Group) Inspect(ctx context.Context, tps []processor.TopicPartition) (ma
 		in := processor.Inspection{
 			TopicID: topology.inputID(tp.Topic),
 			Counts: processor.Counts{Input: topology.counts[tp.Topic],
-				Sends: topology.counts[g.cfg.Sends], Decisions: topology.counts[g.cfg.Decisions]},
+				Sends: topology.counts[c.Sends], Decisions: topology.counts[c.Decisions]},
 		}
-		if o, ok := committed.Lookup(tp.Topic, tp.Partition); ok && o.At >= 0 {
-			in.Committed, in.Offset, in.Metadata = true, o.At, o.Metadata
+		if o, ok := committed[tp]; ok {
+			in.Committed, in.Offset = true, o.Offset
+			if o.Metadata != nil {
+				in.Metadata = *o.Metadata
+			}
 		}
 		if in.Start, err = listed(starts, tp.Topic, tp.Partition); err != nil {
 			return nil, err
@@ -54,10 +64,10 @@ func (g *Group) Inspect(ctx context.Context, tps []processor.TopicPartition) (ma
 		}
 		e := &in.Evidence
 		e.SendPartition, e.DecisionPartition = tp.Partition%in.Counts.Sends, tp.Partition%in.Counts.Decisions
-		if e.SendOffset, err = listed(evidence, g.cfg.Sends, e.SendPartition); err != nil {
+		if e.SendOffset, err = listed(evidence, c.Sends, e.SendPartition); err != nil {
 			return nil, err
 		}
-		if e.DecisionOffset, err = listed(evidence, g.cfg.Decisions, e.DecisionPartition); err != nil {
+		if e.DecisionOffset, err = listed(evidence, c.Decisions, e.DecisionPartition); err != nil {
 			return nil, err
 		}
 		out[tp] = in
@@ -77,18 +87,26 @@ func listed(l kadm.ListedOffsets, topic string, partition int32) (int64, error) 
 }
 
 // fetchStable reads committed offsets, again until no transaction of an earlier
-// owner is pending on any of them.
-func fetchStable(ctx context.Context, adm *kadm.Client, group string, tps []processor.TopicPartition) (kadm.OffsetResponses, error) {
-	for {
-		got, err := adm.FetchOffsets(kadm.RequireStable(ctx), group)
-		if err == nil {
-			err = got.Error()
-			for _, tp := range tps {
-				if o, ok := got.Lookup(tp.Topic, tp.Partition); ok && o.Err != nil {
-					err = o.Err
-				}
-			}
+// owner is pending on any of them. It names the partitions: asked for all that a
+// group has, Kafka leaves out one whose first commit is still pending, and does not
+// say so.
+func fetchStable(ctx context.Context, cl *kgo.Client, group string, tps []processor.TopicPartition) (map[processor.TopicPartition]kmsg.OffsetFetchResponseTopicPartition, error) {
+	req := kmsg.NewPtrOffsetFetchRequest()
+	req.Group, req.RequireStable = group, true
+	byTopic := map[string]int{}
+	for _, tp := range tps {
+		i, ok := byTopic[tp.Topic]
+		if !ok {
+			i = len(req.Topics)
+			byTopic[tp.Topic] = i
+			t := kmsg.NewOffsetFetchRequestTopic()
+			t.Topic = tp.Topic
+			req.Topics = append(req.Topics, t)
 		}
+		req.Topics[i].Partitions = append(req.Topics[i].Partitions, tp.Partition)
+	}
+	for {
+		got, err := committedOffsets(ctx, cl, req)
 		switch {
 		case err == nil:
 			return got, nil
@@ -101,6 +119,29 @@ func fetchStable(ctx context.Context, adm *kadm.Client, group string, tps []proc
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
+}
+
+// committedOffsets asks once. Partitions without an offset are left out.
+func committedOffsets(ctx context.Context, cl *kgo.Client, req *kmsg.OffsetFetchRequest) (map[processor.TopicPartition]kmsg.OffsetFetchResponseTopicPartition, error) {
+	resp, err := req.RequestWith(ctx, cl)
+	if err == nil {
+		err = kerr.ErrorForCode(resp.ErrorCode)
+	}
+	if err != nil {
+		return nil, err
+	}
+	got := map[processor.TopicPartition]kmsg.OffsetFetchResponseTopicPartition{}
+	for _, t := range resp.Topics {
+		for _, p := range t.Partitions {
+			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+				return nil, fmt.Errorf("%s/%d: %w", t.Topic, p.Partition, err)
+			}
+			if p.Offset >= 0 {
+				got[processor.TopicPartition{Topic: t.Topic, Partition: p.Partition}] = p
+			}
+		}
+	}
+	return got, nil
 }
 
 // CommittedAll returns the committed offset of every partition of the input

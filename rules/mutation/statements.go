@@ -218,7 +218,7 @@ var statements = []statement{
 		one("without the rule", "rules/decision.go", "{rule, user, key, ", "{rule[:0], user, key, "),
 	}},
 	{id: "edit", quote: "Changing a rule: a pending instance keeps running under the new text of a rule with the same name; `when`, `send` are read at fire; a rule that is gone ends its instances with `rule_removed`; `paused: true` lets instances wait without firing.", tests: []string{"edit", "paused"}, mutations: []mutation{
-		one("an edited rule is another one", "rules/index.go", `r.ID = id("rule", r.Name)`, `r.ID = id("rule", fmt.Sprint(r.Name, r.Wait))`),
+		one("an edited rule is another one", "rules/index.go", `r.ID = id("rule", r.Name)`, `r.ID = id("rule", fmt.Sprint(r.Name, r.Program[0].Wait))`),
 		one("instances of rules that are gone end without a word", "rules/step.go", "\t\tsp.emit(RuleRemoved, nil, in, ended)\n", "\t\t_ = ended\n"),
 		one("paused rules fire", "rules/advance.go", "\t\tif r.Paused {\n\t\t\tcontinue\n\t\t}\n", ""),
 		one("paused rules without a wait fire", "rules/start.go", "r.Schedule != nil || r.Paused && r.beginsWithSend() ||", "r.Schedule != nil ||"),

@@ -201,7 +201,7 @@ func TestBackendsAgree(t *testing.T) {
 		accepted++
 		// Step runs on the fast set; what it asks is put to both.
 		fastCond, slowCond := fast.Rules[0].Unless[0].Where, slow.Rules[0].Unless[0].Where
-		fastValue, slowValue := fast.Rules[1].Send.Data[0].Expr, slow.Rules[1].Send.Data[0].Expr
+		fastValue, slowValue := fast.Rules[1].Program[0].Send.Data[0].Expr, slow.Rules[1].Program[0].Send.Data[0].Expr
 		var check func(env *rules.Env)
 		check = func(env *rules.Env) {
 			if env.Event != nil && env.Trigger != nil {

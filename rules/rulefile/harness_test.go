@@ -85,7 +85,7 @@ var probeFields = fields{
 func probe(t *testing.T, cond, value string, onlyCEL bool) (truth rules.Truth, v rules.Value) {
 	t.Helper()
 	set := parseText(t, fmt.Sprintf(worldRules, strconv.Quote(cond), strconv.Quote(value)), onlyCEL)
-	where, read := set.Rules[0].Unless[0].Where, set.Rules[1].Send.Data[0].Expr
+	where, read := set.Rules[0].Unless[0].Where, set.Rules[1].Program[0].Send.Data[0].Expr
 	asked := false
 	set.Rules[0].Unless[0].Where = func(env *rules.Env) rules.Truth {
 		asked = true

@@ -274,8 +274,8 @@ func TestSetParts(t *testing.T) {
 	if cart.Cost != (rules.Cost{Send: 15, Coupon: 5000}) {
 		t.Errorf("cost: %+v", cart.Cost)
 	}
-	if !cart.Waits || cart.Wait != 7*24*hour || cart.Send.Template != "cart_coupon_10" {
-		t.Errorf("the fields of a plain rule: %t %d %+v", cart.Waits, cart.Wait, cart.Send)
+	if p := cart.Program; len(p) != 2 || p[0].Wait != 7*24*hour || p[1].Send.Template != "cart_coupon_10" {
+		t.Errorf("the program of a plain rule: %+v", p)
 	}
 
 	bf := ruleNamed(t, s, "black_friday")
@@ -289,6 +289,21 @@ func TestSetParts(t *testing.T) {
 	}
 	if zone := s.Zone("Asia/Seoul"); zone == nil || zone.String() != "Asia/Seoul" {
 		t.Errorf("zone: %v", zone)
+	}
+}
+
+// "true" in quotes is the condition, and not an audience of that name.
+func TestAudienceOfEverybody(t *testing.T) {
+	for _, audience := range []string{`true`, `"true"`} {
+		s := parseText(t, `rules:
+  - name: r
+    schedule: {cron: "0 9 * * *"}
+    audience: `+audience+`
+    send: {channel: c, class: ad, template: t}
+`, false)
+		if got := s.Rules[0].Schedule.Audience(&rules.Env{Set: s, State: &rules.State{}}); got != rules.True {
+			t.Errorf("audience: %s is %v", audience, got)
+		}
 	}
 }
 

@@ -171,13 +171,6 @@ func (c *compiler) program(r *rules.Rule, o object, owner string) {
 	}
 	r.Program = p.finish()
 	c.programs[r.Name] = p.text
-	if steps == nil && send != nil {
-		r.Waits = wait != nil
-		if r.Waits {
-			r.Wait = r.Program[0].Wait
-		}
-		r.Send = *r.Program[len(r.Program)-1].Send
-	}
 	slices.Sort(u.triggerSlots)
 	r.TriggerSlots = u.triggerSlots
 }

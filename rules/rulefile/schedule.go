@@ -1,6 +1,7 @@
 package rulefile
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -39,7 +40,7 @@ func (c *compiler) schedule(n *node, audience *node, owner string) *rules.Schedu
 
 // audienceOf reads the audience of a rule: the name of one, or a condition.
 func (c *compiler) audienceOf(n *node) (rules.Cond, string) {
-	if n.kind == scalarNode && isIdentifier(n.scalar.text) && !n.literal.Present() {
+	if n.kind == scalarNode && isIdentifier(n.scalar.text) && !n.literal.Present() && !slices.Contains(keywords, n.scalar.text) {
 		name := n.scalar.text
 		a := c.audiences[name]
 		if a == nil {

@@ -90,13 +90,13 @@ func TestSet(t *testing.T) {
 			t.Errorf("the condition reads %q, expected %q", because, want)
 		}
 		const day = int64(86_400_000)
-		if !r.Waits || r.Wait != 7*day || !r.Restart || r.Cooldown != 14*day || r.ExpireAfter != day || r.Priority != 10 {
+		if len(r.Program) != 2 || r.Program[0].Wait != 7*day || !r.Restart || r.Cooldown != 14*day || r.ExpireAfter != day || r.Priority != 10 {
 			t.Errorf("spans and flags: %+v", r)
 		}
 		if r.Experiment == nil || r.Experiment.Name != "cart_coupon" || r.Experiment.Assigner == nil || len(s.Experiments) != 1 {
 			t.Errorf("experiment: %+v", r.Experiment)
 		}
-		if got := []string{r.Send.Channel, r.Send.Class, r.Send.Template}; !slices.Equal(got, []string{"push", "ad", "cart_coupon_10"}) {
+		if got := []string{r.Program[1].Send.Channel, r.Program[1].Send.Class, r.Program[1].Send.Template}; !slices.Equal(got, []string{"push", "ad", "cart_coupon_10"}) {
 			t.Errorf("send: %q", got)
 		}
 		m := s.Metrics[0]

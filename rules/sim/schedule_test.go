@@ -25,7 +25,7 @@ func scheduled(t testing.TB, partitions int, list ...*rules.Rule) *run {
 }
 
 func send() []rules.Op {
-	return []rules.Op{{Kind: rules.OpSend, Send: &rules.Send{Channel: "push", Class: "ad"}, Next: 1}}
+	return rules.AtOnce(rules.Send{Channel: "push", Class: "ad"})
 }
 
 // every occurs at the multiples of a span.
@@ -37,7 +37,7 @@ func every(span int64) *rules.Schedule {
 // the order of ids: after what is due by then, before the event.
 func TestSchedules(t *testing.T) {
 	r := scheduled(t, 3,
-		&rules.Rule{Name: "timer", On: []string{"a"}, Program: []rules.Op{{Kind: rules.OpWait, Wait: 100, Next: 1}, {Kind: rules.OpSend, Send: &rules.Send{}, Next: 2}}},
+		&rules.Rule{Name: "timer", On: []string{"a"}, Program: rules.After(100, rules.Send{})},
 		&rules.Rule{Name: "low", Schedule: every(100), Priority: -1, Program: send()},
 		&rules.Rule{Name: "half", Schedule: every(50), Program: send()},
 		&rules.Rule{Name: "atonce", On: []string{"b"}, Program: send()},

@@ -16,7 +16,7 @@ import (
 // waitSet has one rule: 100 ms after an a, unless there is a b.
 func waitSet(t testing.TB) *rules.Set {
 	t.Helper()
-	set := &rules.Set{Rules: []*rules.Rule{{Name: "r", On: []string{"a"}, Waits: true, Wait: 100, Restart: true, Unless: []rules.Unless{{On: []string{"b"}}}}}}
+	set := &rules.Set{Rules: []*rules.Rule{{Name: "r", On: []string{"a"}, Program: rules.After(100, rules.Send{}), Restart: true, Unless: []rules.Unless{{On: []string{"b"}}}}}}
 	if err := set.Index(); err != nil {
 		t.Fatal(err)
 	}

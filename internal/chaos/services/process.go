@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -45,6 +46,7 @@ func (p *Process) Start() error {
 	defer log.Close()
 	cmd := exec.Command(p.Args[0], p.Args[1:]...)
 	cmd.Stdout, cmd.Stderr, cmd.Env = log, log, p.Env
+	cmd.Dir = filepath.Dir(p.Log) // it exists as long as the process does; Java starts nowhere else
 	// Ended with us, whatever becomes of us, and deaf to a terminal's interrupt: who
 	// tidies up decides when.
 	cmd.SysProcAttr = dieWithParent()

@@ -76,7 +76,7 @@ func (u *user) note(e *Event) {
 	u.taken = append(u.taken, taken{e, attributes})
 }
 
-var kinds = map[string]Kind{"int": Int, "float": Float, "string": Text, "bool": Bool, "timestamp": Time}
+var kinds = map[string]Kind{"int": Int, "float": Float, "double": Float, "string": Text, "bool": Bool, "timestamp": Time}
 
 // repeated says that the id is among the latest 16.
 func (u *user) repeated(id string) bool {

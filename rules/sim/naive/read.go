@@ -85,6 +85,16 @@ func (r *reader) number(to *int) func(any) {
 	}
 }
 
+func (r *reader) amount(to *float64) func(any) {
+	return func(v any) {
+		f, err := strconv.ParseFloat(fmt.Sprint(v), 64)
+		if err != nil {
+			r.fail("no number: %v", v)
+		}
+		*to = f
+	}
+}
+
 func (r *reader) span(to *int64) func(any) {
 	return func(v any) {
 		ms, err := ParseSpan(fmt.Sprint(v))
@@ -121,9 +131,6 @@ func (r *reader) file(s *Spec, v any) {
 			r.each("attributes", v, func(name string, v any) {
 				a := Attribute{Name: name}
 				r.keys(name, v, map[string]func(any){"type": r.text(&a.Type), "from": r.expr(&a.From), "on": r.texts(&a.On)})
-				if a.Type == "double" {
-					a.Type = "float"
-				}
 				s.Attributes = append(s.Attributes, a)
 			})
 		},
@@ -142,13 +149,7 @@ func (r *reader) file(s *Spec, v any) {
 		},
 		"holdout": func(v any) {
 			s.Holdout = &Holdout{}
-			r.keys("holdout", v, map[string]func(any){"salt": r.text(&s.Holdout.Salt), "percent": func(v any) {
-				f, err := strconv.ParseFloat(fmt.Sprint(v), 64)
-				if err != nil {
-					r.fail("no number: %v", v)
-				}
-				s.Holdout.Percent = f
-			}})
+			r.keys("holdout", v, map[string]func(any){"salt": r.text(&s.Holdout.Salt), "percent": r.amount(&s.Holdout.Percent)})
 		},
 		"policy": func(v any) { s.Policy = r.policy(v) },
 		"rules":  func(v any) { r.list(v, func(v any) { s.Rules = append(s.Rules, r.rule(v)) }) },
@@ -253,7 +254,11 @@ func (r *reader) rule(v any) Rule {
 			r.keys("a schedule", v, map[string]func(any){"at": r.text(&s.At), "cron": r.text(&s.Cron), "timezone": r.text(&s.Timezone)})
 		},
 		"send": func(v any) { u.Send = r.send(v) }, "steps": r.steps(&u.Steps),
-		"cost": func(any) {}, // for reports alone
+		"cost": func(v any) {
+			c := &Cost{}
+			u.Cost = c
+			r.keys("a cost", v, map[string]func(any){"send": r.amount(&c.Send), "coupon": r.amount(&c.Coupon)})
+		},
 	})
 	return u
 }
@@ -297,7 +302,7 @@ func (r *reader) steps(to *[]Step) func(any) {
 					s.For = &Clause{}
 					r.keys("wait_for", v, map[string]func(any){"on": r.texts(&s.For.On), "where": r.expr(&s.For.Where), "within": r.span(&s.Within)})
 				},
-				"then": r.steps(&s.Then), "else": r.steps(&s.Else), "unless": r.clauses(&s.Unless), "exit": r.clauses(&s.Unless),
+				"then": r.steps(&s.Then), "else": r.steps(&s.Else), "unless": r.clauses(&s.Unless), "exit": r.clauses(&s.Exit),
 			})
 			*to = append(*to, s)
 		})

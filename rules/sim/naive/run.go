@@ -92,6 +92,23 @@ func (r *Run) ClockOf(n int32, until, reading int64) {
 	p.clock = max(p.clock, until)
 }
 
+// Pass moves the wall clock of one partition from one reading to the next, as a
+// program does that looks at it only then: what is due fires, and of each schedule
+// the latest occurrence between is started for everybody.
+func (r *Run) Pass(n int32, from, to int64) {
+	all := r.occurrences(from, to)
+	for i, o := range all {
+		r.ClockOf(n, o.at, to)
+		if slices.ContainsFunc(all[i+1:], func(later occurrence) bool { return later.rule == o.rule }) {
+			continue
+		}
+		for _, u := range r.partitions[n].order {
+			u.sweep(o.rule, o.at, to)
+		}
+	}
+	r.ClockOf(n, to, to)
+}
+
 // Sweep starts the scheduled rule, whose occurrence is at the time given, for
 // one user on the wall clock, which reads reading.
 func (r *Run) Sweep(user, rule string, occurrence, reading int64) {

@@ -15,7 +15,7 @@ type Spec struct {
 // Attribute is what is remembered of a user.
 type Attribute struct {
 	Name string
-	Type string // int float string bool timestamp
+	Type string // int float double string bool timestamp
 	From *Expr
 	On   []string
 }
@@ -128,10 +128,14 @@ type Rule struct {
 	Experiment string
 	Paused     bool
 	Schedule   *Schedule
-	Audience   string
+	Audience   string // the name of one, or a condition
+	Cost       *Cost  // decides nothing: reports read it
 	Send       *Send
 	Steps      []Step
 }
+
+// Cost is what a message and a conversion cost.
+type Cost struct{ Send, Coupon float64 }
 
 // Schedule says when a rule runs over an audience: At is local time such as
 // "2026-11-27T09:00", Cron five fields.
@@ -160,7 +164,11 @@ type Step struct {
 	Within     int64
 	Then, Else []Step
 	Unless     []Clause
+	Exit       []Clause
 }
+
+// unless are the clauses that end an instance while it is at the step.
+func (s *Step) unless() []Clause { return append(append([]Clause{}, s.Unless...), s.Exit...) }
 
 // unless are all clauses that end an instance of the rule wherever it stands.
 func (r *Rule) unless() []Clause { return append(append([]Clause{}, r.Unless...), r.Exit...) }
@@ -215,7 +223,7 @@ func (s *Spec) types() [][]string {
 			if o.step.For != nil {
 				all = append(all, o.step.For.On)
 			}
-			for _, c := range o.step.Unless {
+			for _, c := range o.step.unless() {
 				all = append(all, c.On)
 			}
 		}

@@ -46,7 +46,7 @@ func (u *user) cancel(e *Event, at moment) {
 	}
 	for _, in := range append([]*instance{}, u.pending...) {
 		r := u.run.spec.rule(in.rule)
-		for _, c := range append(r.unless(), program(r)[in.at].step.Unless...) {
+		for _, c := range append(r.unless(), program(r)[in.at].step.unless()...) {
 			asked := at
 			asked.trigger = in.trigger
 			if listed(c.On, e.Type) && u.holds(c.Where, asked) {

@@ -32,7 +32,7 @@ func (s *Spec) Text() string {
 	})
 	w.section("experiments", len(s.Experiments), func(i int) { w.experiment(&s.Experiments[i]) })
 	if h := s.Holdout; h != nil {
-		w.line(0, "holdout: {percent: %s, salt: %s}", strconv.FormatFloat(h.Percent, 'f', -1, 64), h.Salt)
+		w.line(0, "holdout: {percent: %s, salt: %s}", amount(h.Percent), h.Salt)
 	}
 	if s.Policy != nil {
 		w.policy(s.Policy)
@@ -135,7 +135,12 @@ func (w *writer) rule(r *Rule) {
 		}
 		each = each.text("schedule", f.text("timezone", s.Timezone).String())
 	}
-	each = each.text("audience", r.Audience)
+	if r.Audience != "" {
+		each = each.text("audience", quote(r.Audience))
+	}
+	if c := r.Cost; c != nil {
+		each = each.text("cost", flow{}.text("send", amount(c.Send)).text("coupon", amount(c.Coupon)).String())
+	}
 	if r.Send != nil {
 		each = each.text("send", r.Send.String())
 	}
@@ -171,7 +176,7 @@ func (w *writer) steps(depth int, steps []Step) {
 		if s.For != nil {
 			f = f.text("wait_for", flow{}.types("on", s.For.On).expr("where", s.For.Where).span("within", s.Within).String())
 		}
-		for j, e := range f.clauses("unless", s.Unless) {
+		for j, e := range f.clauses("unless", s.Unless).clauses("exit", s.Exit) {
 			start := "  "
 			if j == 0 {
 				start = "- "
@@ -247,5 +252,7 @@ func (f flow) clauses(key string, clauses []Clause) flow {
 	}
 	return append(f, key+": ["+strings.Join(maps, ", ")+"]")
 }
+
+func amount(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
 
 func quote(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }

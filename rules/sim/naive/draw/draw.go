@@ -119,7 +119,7 @@ func (d *drawer) on(label string) []string {
 // attributes are those of every type; consent and the profile need some of them.
 func (d *drawer) attributes() {
 	for _, a := range []naive.Attribute{
-		{Name: "ui", Type: "int", From: event("i")}, {Name: "ux", Type: "float", From: event("x")}, {Name: "us", Type: "string", From: event("s")},
+		{Name: "ui", Type: "int", From: event("i")}, {Name: "ux", Type: d.one("float", "float", "double"), From: event("x")}, {Name: "us", Type: "string", From: event("s")},
 		{Name: "ub", Type: "bool", From: event("b")}, {Name: "ut", Type: "timestamp", From: event("w")}, {Name: "timezone", Type: "string", From: event("tz")},
 		{Name: "ad_consent", Type: "bool", From: event("yes")}, {Name: "ad_night_consent", Type: "bool", From: event("night")},
 	} {
@@ -234,7 +234,10 @@ func Events(t *rapid.T, start int64, most int) []naive.Event {
 		e.Type = d.one("type", types...)
 		e.ID = "e" + strconv.Itoa(i)
 		if d.upTo(9, "repeats") == 9 {
-			e.ID = "e" + strconv.Itoa(d.upTo(i, "which"))
+			// Later than a week a state may be gone, and the id with it.
+			if which := d.upTo(i, "which"); e.Time-events[which].Time <= 5*day {
+				e.ID = "e" + strconv.Itoa(which)
+			}
 		}
 		e.Fields = d.fields()
 	}

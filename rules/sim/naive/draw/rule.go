@@ -21,6 +21,9 @@ func (d *drawer) rule(name string) naive.Rule {
 	if n := len(d.spec.Experiments); n > 0 && d.often("experiment") {
 		r.Experiment = d.spec.Experiments[d.upTo(n-1, "which")].Name
 	}
+	if d.seldom("cost") {
+		r.Cost = &naive.Cost{Send: 0.5, Coupon: float64(d.upTo(3, "coupon"))}
+	}
 	return r
 }
 
@@ -77,8 +80,15 @@ func (d *drawer) schedule(r *naive.Rule) {
 	} else {
 		s.Cron = d.one("cron", "0 9 * * *", "30 2 * * *", "30 1 * * *", "0 */6 * * *", "15,45 2-3 * * *", "0 12 * * 0", "0 0 28-31 * *", "*/30 * * * *")
 	}
-	if n := len(d.spec.Audiences); n > 0 && d.often("audience") {
+	switch n := len(d.spec.Audiences); {
+	case n > 0 && d.often("audience"):
 		r.Audience = d.spec.Audiences[d.upTo(n-1, "which")].Name
+	case d.seldom("condition for an audience"):
+		is := d.condition(1, audience)
+		if is.Op == "metric" {
+			is = naive.Call("!", is) // a bare name is that of an audience
+		}
+		r.Audience = is.String()
 	}
 	if d.often("alone") {
 		r.Send = d.send(audience)
@@ -165,6 +175,7 @@ func (d *drawer) steps(first, fired scope, depth int) []naive.Step {
 		}
 		if d.seldom("step unless") {
 			s.Unless = d.clauses("step unless", fired.fields)
+			s.Exit = d.clauses("step exit", fired.fields)
 		}
 		list = append(list, s)
 	}
