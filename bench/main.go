@@ -23,6 +23,7 @@ const usage = `usage: bench COMMAND [flags]     (bench COMMAND -h lists the flag
   timers   millions of timers pending: memory through the backlog that sets them, start-up, how late
            timers are, many at once, many overdue
   start    its first part: start-up with many users
+  tracing  CPU per event with tracing off, unsampled and sampled, against none
   verify   hold the topics of a run against the oracle
   expect   print what the workload owes; needs no services
 
@@ -46,6 +47,7 @@ var commands = map[string]func(ctx context.Context, args []string, out io.Writer
 	"live":     liveCommand,
 	"timers":   timersCommand,
 	"start":    startCommand,
+	"tracing":  tracingCommand,
 	"verify":   verifyCommand,
 	"expect":   expectCommand,
 	decodeName: decodeCommand,

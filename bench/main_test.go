@@ -7,12 +7,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kfake"
+	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	tracev1 "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/nudged/nudged/bench/load"
 	"github.com/nudged/nudged/bench/oracle"
@@ -245,5 +251,45 @@ func TestWrongUse(t *testing.T) {
 	t.Setenv("NUDGED_KAFKA_PID", "many")
 	if _, err := call(t, "verify", "-sends", "a", "-decisions", "b", "-dead-letters", "c"); err == nil || !strings.Contains(err.Error(), "NUDGED_KAFKA_PID") {
 		t.Errorf("a pid that is none: %v", err)
+	}
+}
+
+// Every record has a context of its own, and one in a hundred is sampled, if any.
+func TestTraceparents(t *testing.T) {
+	seen := map[string]bool{}
+	for n := range 1000 {
+		plain, some := string(traceparent(n, false)), string(traceparent(n, n%sampledOneIn == 0))
+		if !regexp.MustCompile(`^00-[0-9a-f]{32}-[0-9a-f]{16}-00$`).MatchString(plain) || strings.HasSuffix(some, "-01") != (n%100 == 0) || some[:53] != plain[:53] {
+			t.Fatalf("record %d has %s and %s", n, plain, some)
+		}
+		seen[plain] = true
+	}
+	if len(seen) != 1000 {
+		t.Errorf("%d contexts for 1000 records", len(seen))
+	}
+}
+
+// Spans that are sent are counted; what is none is refused.
+func TestSpansAreCounted(t *testing.T) {
+	r, err := receiveSpans()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.close()
+	body, err := proto.Marshal(&collector.ExportTraceServiceRequest{ResourceSpans: []*tracev1.ResourceSpans{
+		{ScopeSpans: []*tracev1.ScopeSpans{{Spans: []*tracev1.Span{{Name: "a"}, {Name: "b"}}}, {Spans: []*tracev1.Span{{Name: "c"}}}}},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		body []byte
+		want int
+	}{{body, http.StatusOK}, {[]byte("nonsense"), http.StatusBadRequest}} {
+		w := httptest.NewRecorder()
+		r.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/v1/traces", bytes.NewReader(c.body)))
+		if w.Code != c.want || r.spans.Load() != 3 {
+			t.Errorf("%q is answered with %d, %d spans are counted", c.body, w.Code, r.spans.Load())
+		}
 	}
 }

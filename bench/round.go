@@ -53,8 +53,9 @@ type round struct {
 type bench struct {
 	services   services
 	self       string
-	nudged     string // program; empty: floors only
-	events     string // topic
+	nudged     string   // program; empty: floors only
+	env        []string // what nudged gets in its environment beside ours: NAME=value
+	events     string   // topic
 	partitions int
 	records    int64
 	owed       oracle.Result
@@ -162,7 +163,11 @@ func (b *bench) runNudged(ctx context.Context, r *round, topics load.Topics, tag
 	defer log.Close()
 	b.services.resetPeaks()
 	var code int
-	r.Nudged, code, err = b.measured(ctx, []string{b.nudged, "run", "--config", config, "--stop-at-end"}, log, log)
+	argv := []string{b.nudged, "run", "--config", config, "--stop-at-end"}
+	if len(b.env) > 0 {
+		argv = append(append([]string{"env"}, b.env...), argv...)
+	}
+	r.Nudged, code, err = b.measured(ctx, argv, log, log)
 	if err != nil {
 		if ctx.Err() == nil {
 			err = fmt.Errorf("%w; it was not done after %v (-timeout), or it was killed; all it said is in %s, at the end:\n%s", err, b.timeout, logPath, tail(logPath, 20))

@@ -120,7 +120,7 @@ func prepare(ctx context.Context, cfg workload.Config, needRedis, keep bool) (*b
 		return nil, nil, err
 	}
 	started = time.Now()
-	bytes, err := load.Produce(ctx, s.brokers, b.events, g)
+	bytes, err := load.Produce(ctx, s.brokers, b.events, g, nil)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -92,6 +92,39 @@ func (b *book) replace(n uint32, user string, state []byte, changed, armed bool)
 	b.note(n, len(user)+len(state), changed, armed)
 }
 
+// empty takes an entry's state away, its bytes too.
+func (b *book) empty(n uint32) {
+	at := &b.places[n]
+	user, _, size := b.read(*at)
+	e := b.segments[at.segment][at.offset:]
+	binary.LittleEndian.PutUint32(e[2:], 0)
+	clear(e[entryHead+len(user) : size])
+	at.armed = false
+	b.note(n, len(user), true, false)
+}
+
+// erase drops the users who have no state, and overwrites what was held of all of
+// them earlier. The store has everything.
+func (b *book) erase(users map[string]bool) {
+	for i, segment := range b.segments {
+		for offset := 0; offset < len(segment); {
+			at := place{segment: uint32(i), offset: uint32(offset)}
+			user, state, size := b.read(at)
+			if users[string(user)] {
+				n, ok := b.find(keyOf(string(user)))
+				current := ok && b.places[n].segment == at.segment && b.places[n].offset == at.offset
+				if !current || len(state) == 0 {
+					if current {
+						b.drop(n)
+					}
+					clear(segment[offset+entryHead : offset+size])
+				}
+			}
+			offset += size
+		}
+	}
+}
+
 // note marks a place as changed and armed.
 func (b *book) note(n uint32, size int, changed, armed bool) {
 	at := &b.places[n]

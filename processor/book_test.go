@@ -258,3 +258,54 @@ func TestBookPlacesLargeStates(t *testing.T) {
 		}
 	}
 }
+
+// Whoever is erased is nowhere in the memory any more, earlier copies included; who
+// came again keeps what is new, others keep everything.
+func TestBookErases(t *testing.T) {
+	b := smallBook(4<<10, 8)
+	state := func(user string, size int) []byte { return bytes.Repeat([]byte(user[:1]), size) }
+	users := []string{"erased", "returned", "kept"}
+	for size := 10; size <= 320; size *= 2 { // each time it has to move
+		for _, u := range users {
+			b.put(keyOf(u), u, state(u, size), true, true)
+		}
+	}
+	for _, u := range users[:2] {
+		n, _ := b.find(keyOf(u))
+		b.empty(n)
+		if b.disarm(keyOf(u)) {
+			t.Errorf("%s is armed still", u)
+		}
+	}
+	b.put(keyOf("returned"), "returned", []byte("new"), true, false)
+	changed := map[string]string{}
+	b.eachChanged(func(user string, state []byte) { changed[user] = string(state) })
+	if changed["erased"] != "" || changed["returned"] != "new" || len(changed) != 3 {
+		t.Errorf("changed are %q", changed)
+	}
+	b.settle()
+	b.erase(map[string]bool{"erased": true, "returned": true})
+	for text, want := range map[string]int{"erased": 0, "eeeee": 0, "returned": 1, "rrrrr": 0} {
+		n := 0
+		for _, segment := range b.segments {
+			n += bytes.Count(segment, []byte(text))
+		}
+		if n != want {
+			t.Errorf("%q is there %d times, want %d", text, n, want)
+		}
+	}
+	if b.has(keyOf("erased")) {
+		t.Error("who was erased is there")
+	}
+	if s, _ := b.get(keyOf("returned")); string(s) != "new" {
+		t.Errorf("who came again has %q", s)
+	}
+	// The ring goes round past what was erased.
+	for i := range 1000 {
+		u := fmt.Sprint("other", i)
+		b.put(keyOf(u), u, state(u, 50), false, false)
+		if s, ok := b.get(keyOf("kept")); !ok || !bytes.Equal(s, state("kept", 320)) {
+			t.Fatalf("after %d others the one who stays has %q", i, s)
+		}
+	}
+}

@@ -24,6 +24,7 @@ type Counters struct {
 	Batches      atomic.Int64
 	Written      atomic.Int64 // states written to the store
 	Retired      atomic.Int64 // states deleted that nothing needed any more
+	Forgotten    atomic.Int64 // users forgotten because somebody ordered it
 	Loaded       atomic.Int64 // users asked of the store
 	Transactions atomic.Int64
 	Aborted      atomic.Int64 // transactions not committed
@@ -34,7 +35,7 @@ type Counters struct {
 // tally counts within one batch without atomics.
 type tally struct {
 	events, unread, duplicates, deadLetters, pulledBack, missing, mismatches, refused, fired int64
-	decisions, sent, batches, written, retired, replayed, untold                             int64
+	decisions, sent, batches, written, retired, replayed, untold, forgotten                  int64
 }
 
 func (t *tally) decided(o rules.Outcome) {
@@ -61,5 +62,6 @@ func (t *tally) addTo(c *Counters) {
 	c.Retired.Add(t.retired)
 	c.Replayed.Add(t.replayed)
 	c.Untold.Add(t.untold)
+	c.Forgotten.Add(t.forgotten)
 	*t = tally{}
 }

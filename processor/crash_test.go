@@ -54,6 +54,11 @@ func (w *world) finished() bool {
 		if w.kind.wall && !w.clockAtEnd(tp) {
 			return false
 		}
+		for _, user := range w.sc.forgotten(int(tp.Partition)) {
+			if len(mentions(w.t, w.store, tp, user)) > 0 {
+				return false // the outbox is trimmed when it is published
+			}
+		}
 	}
 	return true
 }

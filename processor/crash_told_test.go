@@ -56,12 +56,28 @@ func (w *world) checkTold(tp processor.TopicPartition) {
 // events applies the events up to the offset.
 func (c *teller) events(to int64) {
 	for ; c.offset < to; c.offset++ {
+		if user, ok := c.w.sc.orders[c.tp.Partition][c.offset]; ok {
+			c.forget(user)
+			continue
+		}
 		ev := c.w.sc.events[c.tp.Partition][c.offset]
 		if ev == nil || !c.w.sc.set.Reads(ev) {
 			continue
 		}
 		c.step(ev.User, rules.Input{Event: ev})
 	}
+}
+
+// forget applies an order to forget a user.
+func (c *teller) forget(user string) {
+	st := c.states[user]
+	if st == nil {
+		st = &rules.State{}
+	}
+	delete(c.states, user)
+	d := rules.Forget(st, user, c.tp.Partition, c.offset, c.w.sc.input[c.tp.Partition][c.offset].Timestamp)
+	origin := sinks.Origin{Topic: inputTopic, RulesVersion: c.w.sc.set.Version}
+	c.expect(message{"decisions", user, string(sinks.AppendDecision(nil, &d, origin))})
 }
 
 // fire applies what the clock did to one user at the mark.

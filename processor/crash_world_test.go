@@ -314,7 +314,8 @@ func (p *proc) act() {
 			w.counts.aborted++
 		}
 	case 4:
-		if !w.plant.neverLooks {
+		p.handle(tp, part, part.Trim(ctx))
+		if p.parts[tp] == part && !w.plant.neverLooks {
 			p.handle(tp, part, part.CheckFence(ctx))
 		}
 	default:

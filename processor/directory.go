@@ -2,6 +2,7 @@ package processor
 
 import (
 	"encoding/binary"
+	"fmt"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -9,6 +10,10 @@ import (
 // userKey stands for a user: xxhash64 of the id, and the end and length of the id
 // itself. Two users whose ids share all of that do not occur.
 type userKey struct{ a, b uint64 }
+
+// hidden is how texts that may be logged name a user: by the hash that the spans and
+// the status page have.
+func hidden(user string) string { return fmt.Sprintf("user #%016x", xxhash.Sum64String(user)) }
 
 func keyOf(user string) userKey {
 	var end uint64 // the last 7 bytes

@@ -169,7 +169,7 @@ type told struct {
 	user    string
 	decided rules.Decided
 	// decides is false for what is no decision of its own: the decision "sent" beside
-	// its command, and the news that something was started.
+	// its command, and the news that something was started or somebody forgotten.
 	decides bool
 }
 
@@ -184,7 +184,8 @@ func readTold(v *markedValue, command *string) (told, error) {
 	case v.send:
 		*command = m.CommandID
 	case m.Decided.Outcome == rules.Sent && m.CommandID == *command,
-		m.Decided.Outcome == rules.Armed && v.mark.Cause == ByEvent: // the event starts it again
+		m.Decided.Outcome == rules.Armed && v.mark.Cause == ByEvent, // the event starts it again
+		m.Decided.Outcome == rules.Forgotten:
 		t.decides = false
 	}
 	return t, nil

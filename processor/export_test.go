@@ -1,6 +1,7 @@
 package processor
 
 import (
+	"bytes"
 	"context"
 	"slices"
 )
@@ -59,6 +60,25 @@ func (p *Partition) ShrinkCache(segment int) { p.book.size, p.book.limit = segme
 
 // Cached says whether the user's state is in the cache.
 func (p *Partition) Cached(user string) bool { return p.book.has(keyOf(user)) }
+
+// Trim is what an idle partition does about the outbox after it has forgotten
+// somebody.
+func (p *Partition) Trim(ctx context.Context) error { return p.trim(ctx) }
+
+// Remembers says where the memory of the partition has the text.
+func (p *Partition) Remembers(text string) (where []string) {
+	for _, segment := range p.book.segments {
+		if bytes.Contains(segment, []byte(text)) {
+			where = append(where, "book")
+		}
+	}
+	for _, d := range slices.Concat(p.timers.due, p.armed) {
+		if d.user == text {
+			where = append(where, "timers")
+		}
+	}
+	return where
+}
 
 // Hints lists what the partition has in memory of the timer index.
 func (p *Partition) Hints() []TimerEntry {

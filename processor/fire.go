@@ -41,6 +41,28 @@ func (p *Partition) prepare(ctx context.Context, until int64) error {
 // timerPage is how many index entries are read in one call.
 const timerPage = 10_000
 
+// eachTimer hands the entries of a bucket to f until it returns false.
+func (p *Partition) eachTimer(ctx context.Context, b Bucket, f func(TimerEntry) bool) error {
+	for from := 0; ; from += timerPage {
+		var entries []TimerEntry
+		err := p.retry(ctx, "load timers", func() (err error) {
+			entries, err = p.cfg.Store.Timers(ctx, p.input, b, from, timerPage)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			if !f(e) {
+				return nil
+			}
+		}
+		if len(entries) < timerPage {
+			return nil
+		}
+	}
+}
+
 // reach moves the horizon on, by as much as fits in memory: by until at most it
 // comes to the next hints, if there are any.
 func (p *Partition) reach(ctx context.Context, until int64) error {
@@ -48,21 +70,14 @@ func (p *Partition) reach(ctx context.Context, until int64) error {
 	to, buckets := t.ahead(until)
 	g := gathering{from: t.horizon, to: to, keep: t.keep, limit: 2 * t.keep}
 	for _, b := range buckets {
-		for from := 0; b.Start < g.to; from += timerPage {
-			var entries []TimerEntry
-			err := p.retry(ctx, "load timers", func() (err error) {
-				entries, err = p.cfg.Store.Timers(ctx, p.input, b, from, timerPage)
-				return err
-			})
-			if err != nil {
-				return err
-			}
-			for _, e := range entries {
+		err := p.eachTimer(ctx, b, func(e TimerEntry) bool {
+			if !p.forgotten.users[e.User] {
 				g.add(e.At, e.User)
 			}
-			if len(entries) < timerPage {
-				break
-			}
+			return b.Start < g.to
+		})
+		if err != nil {
+			return err
 		}
 	}
 	// What the open batch has armed is in no bucket yet.

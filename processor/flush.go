@@ -49,6 +49,9 @@ func (p *Partition) Flush(ctx context.Context) error {
 		return err
 	}
 	b.Done = p.timers.over(p.clock)
+	if err := p.eraseTimers(ctx, &b); err != nil {
+		return err
+	}
 	computed := p.obs.now()
 
 	err := p.retry(ctx, "write batch", func() error { return p.cfg.Store.Write(ctx, p.input, &b) })
@@ -74,6 +77,7 @@ func (p *Partition) stored(b *Batch) {
 	p.head = b.Next
 	p.wrote = false
 	p.book.settle()
+	p.erased(b)
 	clear(p.armed)
 	p.armed = p.armed[:0]
 	p.count.written += int64(len(b.States))
@@ -114,7 +118,7 @@ func (p *Partition) indexArmed(b *Batch) error {
 			continue // deleted since
 		}
 		if err := p.st.Decode(blob); err != nil {
-			return p.stop(fmt.Sprintf("the state of user %q cannot be read: %v", a.user, err))
+			return p.stop(fmt.Sprintf("the state of %s cannot be read: %v", hidden(a.user), err))
 		}
 		due, ok := p.st.NextDue(p.set)
 		before, hints := p.st.TimerHint(), p.st.TimerHints()

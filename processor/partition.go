@@ -107,8 +107,9 @@ type Partition struct {
 
 	crowded crowded
 
-	sweep  sweeping
-	replay *replay // nil: it decides
+	sweep     sweeping
+	forgotten forgetting
+	replay    *replay // nil: it decides
 
 	publishing
 }
@@ -141,6 +142,10 @@ func openPartition(cfg *Settings, input TopicPartition, c *Claimed, base Positio
 	p.initSweep(c.Header.Sweep, c.Header.Clock)
 	p.obs.init(cfg, input)
 	p.publishing.init(base, c.Header)
+	if n := len(c.Outbox); n > 0 {
+		// Somebody may have been forgotten, and be in it.
+		p.forgotten.trim = c.Outbox[n-1].Seq
+	}
 	return p
 }
 
@@ -222,7 +227,13 @@ func (p *Partition) consumeChunk(ctx context.Context, recs []Record) error {
 		if refused[i] != nil && ctx.Err() != nil {
 			return ctx.Err() // it may have been refused for that alone
 		}
-		if refused[i] != nil || !p.set.Reads(&events[i]) {
+		switch {
+		case refused[i] != nil:
+			continue
+		case isOrder(&recs[i]):
+			p.want(string(recs[i].Key))
+			continue
+		case !p.set.Reads(&events[i]):
 			continue
 		}
 		p.want(events[i].User)
@@ -251,13 +262,16 @@ func (p *Partition) consumeChunk(ctx context.Context, recs []Record) error {
 var errTombstone = errors.New("the record has no value")
 
 // decode fills ev from the record, or says why it is a dead letter. Control
-// records yield an event of no type, which nothing reads.
+// records, and orders to forget somebody, yield an event of no type, which nothing
+// reads.
 func (p *Partition) decode(ctx context.Context, ev *rules.Event, rec *Record) error {
 	fields := ev.Fields[:0]
 	*ev = rules.Event{Fields: fields}
 	switch {
 	case rec.Control:
 		return nil
+	case isOrder(rec):
+		return checkOrder(rec)
 	case rec.Value == nil:
 		return errTombstone
 	case len(rec.Value) > p.cfg.MaxEvent:
@@ -299,6 +313,10 @@ func (p *Partition) applyRecord(ctx context.Context, rec *Record, ev *rules.Even
 	case refusal != nil:
 		p.out.deadLetter(rec, refusal)
 		p.count.deadLetters++
+	case isOrder(rec):
+		if err := p.obey(ctx, rec); err != nil {
+			return err
+		}
 	case !rec.Control:
 		if err := p.applyEvent(ctx, ev); err != nil {
 			return err

@@ -235,8 +235,8 @@ func TestUnreadableStateStops(t *testing.T) {
 	part = s.claim(inputPartition(0))
 	err := part.Consume(context.Background(), sc.input[0])
 	var stop *processor.StopError
-	if !errors.As(err, &stop) || !strings.Contains(err.Error(), `"u"`) || !strings.Contains(err.Error(), "clicks/0") || stop.Wayout == "" {
-		t.Errorf("error %v, want a StopError that names user and partition", err)
+	if !errors.As(err, &stop) || stop.User != "u" || strings.Contains(err.Error(), `"u"`) || !strings.Contains(err.Error(), "clicks/0") || stop.Wayout == "" {
+		t.Errorf("error %v, want a StopError that names the partition, and the user apart from the text", err)
 	}
 }
 

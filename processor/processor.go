@@ -241,6 +241,9 @@ func (pr *Processor) all() []*worker {
 // stopped says loudly that a partition has stopped.
 func (pr *Processor) stopped(e *StopError) {
 	pr.cfg.Logger.Error("partition is stopped", "partition", e.Input.String(), "reason", e.Reason, "wayout", e.Wayout)
+	if e.User != "" {
+		pr.cfg.Logger.Debug("whose state stops the partition", "partition", e.Input.String(), "user", e.User)
+	}
 }
 
 // fail ends the process.

@@ -13,6 +13,9 @@ type StopError struct {
 	Group  string
 	Reason string
 	Wayout string
+	// User is whose state is to blame, "" if it is nobody's. The texts name him by a
+	// hash: they are logged.
+	User string
 
 	kind stopKind
 }

@@ -84,7 +84,11 @@ func (p *Partition) replayChunk(ctx context.Context, recs []Record) error {
 		if refused[i] != nil && ctx.Err() != nil {
 			return ctx.Err() // it may have been refused for that alone
 		}
-		if refused[i] == nil && p.set.Reads(&events[i]) {
+		switch {
+		case refused[i] != nil:
+		case isOrder(&recs[i]):
+			p.want(string(recs[i].Key))
+		case p.set.Reads(&events[i]):
 			p.want(events[i].User)
 		}
 	}
@@ -109,7 +113,16 @@ func (p *Partition) replayRecord(ctx context.Context, rec *Record, ev *rules.Eve
 	if err := p.tellBefore(ctx, rec.Offset); err != nil {
 		return err
 	}
-	if refusal == nil && !rec.Control && p.set.Reads(ev) {
+	switch {
+	case refusal != nil, rec.Control:
+	case isOrder(rec):
+		if _, err := p.decidedBy(ctx, rec.Offset, string(rec.Key)); err != nil {
+			return err
+		}
+		if err := p.forgetTold(ctx, string(rec.Key)); err != nil {
+			return err
+		}
+	case p.set.Reads(ev):
 		if err := p.replayEvent(ctx, ev); err != nil {
 			return err
 		}
@@ -119,26 +132,42 @@ func (p *Partition) replayRecord(ctx context.Context, rec *Record, ev *rules.Eve
 	return nil
 }
 
-// replayEvent applies an event with what was decided by it then.
-func (p *Partition) replayEvent(ctx context.Context, ev *rules.Event) error {
-	var decided []rules.Decided
+// decidedBy takes what was decided by the user's record at the offset.
+func (p *Partition) decidedBy(ctx context.Context, offset int64, user string) (decided []rules.Decided, err error) {
 	for {
 		t, err := p.nextTold(ctx)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if t == nil || t.mark.Cause != ByEvent || t.mark.Position != ev.Offset {
-			break
+		if t == nil || t.mark.Cause != ByEvent || t.mark.Position != offset {
+			return decided, nil
 		}
-		if t.user != ev.User {
-			return p.stopEvidence(damaged("the event at offset %d is of user %q, the evidence tells of %q", ev.Offset, ev.User, t.user))
+		if t.user != user {
+			return nil, p.stopEvidence(damaged("the record at offset %d is of %s, the evidence tells of %s", offset, hidden(user), hidden(t.user)))
 		}
 		if t.decides {
 			decided = append(decided, t.decided)
 		}
 		if err := p.taken(); err != nil {
-			return err
+			return nil, err
 		}
+	}
+}
+
+// forgetTold forgets a user as it was done then.
+func (p *Partition) forgetTold(ctx context.Context, user string) error {
+	if _, err := p.state(ctx, user); err != nil {
+		return err
+	}
+	p.forget(user)
+	return nil
+}
+
+// replayEvent applies an event with what was decided by it then.
+func (p *Partition) replayEvent(ctx context.Context, ev *rules.Event) error {
+	decided, err := p.decidedBy(ctx, ev.Offset, ev.User)
+	if err != nil {
+		return err
 	}
 	now := ev.Time
 	if p.cfg.EventClock {
@@ -174,10 +203,14 @@ func (p *Partition) tellBefore(ctx context.Context, offset int64) error {
 		if m.Seq >= p.replay.k.First && (m.Position > offset || m.Position == offset && m.Cause == ByEvent) {
 			return nil
 		}
-		if t.decides {
-			if err := p.applyTold(ctx, t); err != nil {
-				return err
-			}
+		switch {
+		case t.decides:
+			err = p.applyTold(ctx, t)
+		case t.decided.Outcome == rules.Forgotten:
+			err = p.forgetTold(ctx, t.user)
+		}
+		if err != nil {
+			return err
 		}
 		if err := p.taken(); err != nil {
 			return err
@@ -386,6 +419,9 @@ func (p *Partition) flushReplay(ctx context.Context, last bool) error {
 		return err
 	}
 	b.Done = p.timers.over(next.Clock)
+	if err := p.eraseTimers(ctx, &b); err != nil {
+		return err
+	}
 	if err := p.retry(ctx, "write replay", func() error { return p.cfg.Store.Write(ctx, p.input, &b) }); err != nil {
 		return err
 	}

@@ -53,6 +53,7 @@ type scenario struct {
 	users  [][]string           // by partition
 	want   [][]message          // by partition, in order
 	dead   [][]int64            // offsets of the dead letters, by partition
+	orders []map[int64]string   // to forget a user: by partition and offset
 
 	decoder  func() processor.Decoder // of the records' values
 	maxEvent int                      // bytes of a value
@@ -74,13 +75,17 @@ func newScenario(set *rules.Set, level processor.DecisionLevel, partitions int) 
 		set: set, level: level, input: make([][]processor.Record, partitions), events: make([][]*rules.Event, partitions),
 		users: make([][]string, partitions), want: make([][]message, partitions), dead: make([][]int64, partitions),
 		decoder: func() processor.Decoder { return textDecoder{} }, maxEvent: maxEvent,
+		orders: make([]map[int64]string, partitions),
+	}
+	for p := range sc.orders {
+		sc.orders[p] = map[int64]string{}
 	}
 	origin := sinks.Origin{Topic: inputTopic, RulesVersion: set.Version}
 	sc.oracle = sim.New(set, partitions, level == processor.DecisionsAll, func(p int32, d *rules.Decision) {
 		if d.Outcome == rules.Sent {
 			sc.want[p] = append(sc.want[p], message{"sends", d.User, string(sinks.AppendCommand(nil, d, origin))})
 		}
-		if level == processor.DecisionsNone || d.Verbose && level != processor.DecisionsAll {
+		if d.Outcome != rules.Forgotten && level == processor.DecisionsNone || d.Verbose && level != processor.DecisionsAll {
 			return
 		}
 		sc.want[p] = append(sc.want[p], message{"decisions", d.User, string(sinks.AppendDecision(nil, d, origin))})
@@ -128,6 +133,31 @@ func (sc *scenario) compare(p int, got []message) error {
 		return nil
 	}
 	return sc.compareNaive(p, got)
+}
+
+// forget appends an order to forget the user, given at the time.
+func (sc *scenario) forget(user string, at int64) {
+	p := sc.oracle.PartitionOf(user)
+	offset := int64(len(sc.input[p]))
+	sc.input[p] = append(sc.input[p], processor.Record{Offset: offset, Timestamp: at, Key: []byte(user), Headers: []sinks.Header{{Key: processor.ForgetHeader}}})
+	sc.events[p] = append(sc.events[p], nil)
+	sc.orders[p][offset] = user
+	if !slices.Contains(sc.users[p], user) {
+		sc.users[p] = append(sc.users[p], user)
+	}
+	sc.oracle.Forget(user, at)
+}
+
+// forgotten lists the users of whom nothing came after they were forgotten.
+func (sc *scenario) forgotten(p int) []string {
+	var users []string
+	for offset, user := range sc.orders[p] {
+		later := slices.ContainsFunc(sc.events[p][offset:], func(ev *rules.Event) bool { return ev != nil && ev.User == user })
+		if !later && !slices.Contains(users, user) {
+			users = append(users, user)
+		}
+	}
+	return users
 }
 
 // filler appends a record that is no event: a control record, or one that
@@ -182,6 +212,9 @@ func (sc *scenario) fill(d dice, w *walk, events int) {
 			ahead = pick(d, maxAhead, maxAhead+1, 3*hour)
 		}
 		sc.add(e, ahead)
+		if d.chance(4) {
+			sc.forget(fmt.Sprintf("user-%d", d(w.users)), w.clock)
+		}
 		if d.chance(5) {
 			sc.filler(d, int32(d(len(sc.input))))
 		}

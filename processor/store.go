@@ -112,9 +112,12 @@ type Batch struct {
 	Published      int64  // outbox entries up to this seq are dropped
 	States         []StateWrite
 	Gone           []string // users whose states are deleted; none is in States
-	Timers         []TimerWrite
-	Done           []Bucket     // buckets that are over
-	Outbox         *OutboxEntry // nil: the batch has no records
+	// Erased are entries taken out of the timer index, before Timers are added: all
+	// that the bucket has like them.
+	Erased []TimerWrite
+	Timers []TimerWrite
+	Done   []Bucket     // buckets that are over
+	Outbox *OutboxEntry // nil: the batch has no records
 }
 
 // Errors of a Store. Any other error means that the outcome is unknown or that

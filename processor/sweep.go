@@ -213,7 +213,8 @@ func (p *Partition) sweepSlice(ctx context.Context, fired int64) (users int, err
 		}
 	}
 	for _, u := range list {
-		if s.early[keyOf(u)] {
+		// Who was forgotten just now is still in the store.
+		if s.early[keyOf(u)] || p.forgotten.users[u] {
 			continue
 		}
 		if err := p.startFor(ctx, u, fired); err != nil {

@@ -222,7 +222,7 @@ func (p *Partition) endUntold(ctx context.Context) error {
 		heap.Pop(&p.replay.overdue)
 		p.told(st, user, before, p.result.Changed)
 		if due, ok := st.NextDue(p.set); ok && due <= p.clock {
-			return p.stop(fmt.Sprintf("what user %q had due at %d cannot be ended", user, due))
+			return p.stop(fmt.Sprintf("what %s had due at %d cannot be ended", hidden(user), due))
 		}
 		p.count.untold += int64(len(ended))
 	}

@@ -264,6 +264,9 @@ func (w *worker) serve(ctx context.Context, p *Partition) error {
 		if p.head.Seq > before { // full batches are closed on the way
 			w.pr.handedOver(caughtUp)
 		}
+		if err := p.trim(ctx); err != nil {
+			return err
+		}
 		w.note(p, end)
 		if finish {
 			return nil
@@ -288,8 +291,8 @@ func (w *worker) serve(ctx context.Context, p *Partition) error {
 // tellCrowded says that a user has too much pending.
 func (w *worker) tellCrowded(p *Partition) {
 	w.pr.cfg.Logger.Warn("starts are refused: a user has as much pending as is allowed",
-		"partition", w.input.String(), "user", p.crowded.user, "refused", p.crowded.starts, "next_offset", p.Offset(),
-		"wayout", "see with `nudged explain --user` what starts so many; leave its events out, or give the rule no key or an unless")
+		"partition", w.input.String(), "user", hidden(p.crowded.user), "refused", p.crowded.starts, "next_offset", p.Offset(),
+		"wayout", "look at the events of the partition before that offset; leave that user's out, or give the rule no key, or an unless")
 	p.crowded = crowded{}
 }
 

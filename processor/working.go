@@ -53,7 +53,10 @@ func (p *Partition) state(ctx context.Context, user string) (*rules.State, error
 		p.book.places[n].used = true
 		return &p.st, nil
 	}
-	p.putBack()
+	if p.held {
+		p.putBack()
+		n, ok = p.book.find(k) // it may have had to go
+	}
 	if !ok && p.book.evicted {
 		p.missing = append(p.missing, user)
 		if err := p.load(ctx); err != nil {
@@ -71,8 +74,8 @@ func (p *Partition) state(ctx context.Context, user string) (*rules.State, error
 		return &p.st, nil
 	}
 	if err := p.st.Decode(blob); err != nil {
-		return nil, &StopError{Input: p.input, Group: p.cfg.Group,
-			Reason: fmt.Sprintf("the state of user %q cannot be read: %v", user, err),
+		return nil, &StopError{Input: p.input, Group: p.cfg.Group, User: user,
+			Reason: fmt.Sprintf("the state of %s cannot be read: %v", hidden(user), err),
 			Wayout: "Run the version of nudged that wrote it, or restore Redis from a backup"}
 	}
 	return &p.st, nil

@@ -27,6 +27,8 @@ const (
 	Capped      Outcome = "cap"
 	HeldOut     Outcome = "holdout"
 	Converted   Outcome = "converted"
+	// Forgotten is no outcome of a rule: see Forget.
+	Forgotten Outcome = "forgotten"
 )
 
 // CommandID names a decision: the first 16 bytes of SHA-256 over rule, user,

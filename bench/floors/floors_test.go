@@ -49,7 +49,7 @@ func loaded(ctx context.Context, t *testing.T, brokers []string, tag string) (wo
 			t.Error(err)
 		}
 	})
-	bytes, err := load.Produce(ctx, brokers, topics.Events, g)
+	bytes, err := load.Produce(ctx, brokers, topics.Events, g, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -67,7 +67,7 @@ func generator(t *testing.T, cfg workload.Config) *workload.Generator {
 func TestProduce(t *testing.T) {
 	brokers := broker(t)
 	topics, cfg := create(t, brokers), small()
-	if _, err := Produce(t.Context(), brokers, topics.Events, generator(t, cfg)); err != nil {
+	if _, err := Produce(t.Context(), brokers, topics.Events, generator(t, cfg), nil); err != nil {
 		t.Fatal(err)
 	}
 	want := map[int32][]string{}
@@ -88,7 +88,7 @@ func TestProduce(t *testing.T) {
 		}
 	}
 	// A topic that holds something already is refused.
-	if _, err := Produce(t.Context(), brokers, topics.Events, generator(t, cfg)); err == nil {
+	if _, err := Produce(t.Context(), brokers, topics.Events, generator(t, cfg), nil); err == nil {
 		t.Error("the stream was produced twice without a complaint")
 	}
 }

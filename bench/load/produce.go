@@ -29,8 +29,8 @@ func producerOptions(brokers []string) []kgo.Opt {
 // Produce writes the whole stream of g to the topic and returns how many bytes
 // of JSON that was. The topic must be empty: afterwards each partition is
 // checked to hold exactly the generator's records for it. Record timestamps are
-// the events' times.
-func Produce(ctx context.Context, brokers []string, topic string, g *workload.Generator) (int64, error) {
+// the events' times. headers, if not nil, makes the headers of the n-th record.
+func Produce(ctx context.Context, brokers []string, topic string, g *workload.Generator, headers func(n int) []kgo.RecordHeader) (int64, error) {
 	cl, err := kgo.NewClient(append(producerOptions(brokers), kgo.MaxBufferedRecords(50_000))...)
 	if err != nil {
 		return 0, fmt.Errorf("producer for topic %q: %w", topic, err)
@@ -45,7 +45,7 @@ func Produce(ctx context.Context, brokers []string, topic string, g *workload.Ge
 		counts = map[int32]int64{}
 		ev     workload.Event
 	)
-	for g.Next(&ev) {
+	for n := 0; g.Next(&ev); n++ {
 		if cap(buf)-len(buf) < len(ev.Value) {
 			buf = make([]byte, 0, slab)
 		}
@@ -55,6 +55,9 @@ func Produce(ctx context.Context, brokers []string, topic string, g *workload.Ge
 		counts[ev.Partition]++
 		want := ev.Partition
 		rec := &kgo.Record{Topic: topic, Key: []byte(ev.User), Value: value, Timestamp: time.UnixMilli(ev.TimeMS)}
+		if headers != nil {
+			rec.Headers = headers(n)
+		}
 		cl.Produce(ctx, rec, func(r *kgo.Record, err error) {
 			if err == nil && r.Partition != want {
 				err = fmt.Errorf("key %q went to partition %d, the workload has it in %d", r.Key, r.Partition, want)

@@ -44,7 +44,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
 	})
-	root.AddCommand(runCommand(), doctorCommand(), checkCommand(), testCommand(), backtestCommand(), explainCommand(), produceCommand(),
+	root.AddCommand(runCommand(), doctorCommand(), checkCommand(), testCommand(), backtestCommand(), explainCommand(), forgetCommand(), produceCommand(),
 		generateCommand(), forwardCommand(), demoCommand(), reportCommand(), exportCommand(), planCommand(), funnelCommand(), schemaCommand(), healthCommand(), versionCommand())
 	root.SetArgs(args)
 	root.SetOut(stdout)

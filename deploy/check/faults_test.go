@@ -119,6 +119,18 @@ func (w *plant) signal(name string, s syscall.Signal) {
 	}
 }
 
+// limit sets how large a batch of records the topic takes, bytes.
+func (w *plant) limit(topic, size string) {
+	w.t.Helper()
+	done, err := kadm.NewClient(w.kafka).AlterTopicConfigs(w.t.Context(), []kadm.AlterConfig{{Name: "max.message.bytes", Value: &size}}, topic)
+	if err == nil && len(done) == 1 {
+		err = done[0].Err
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 // firing are the alerts that fire.
 func (w *plant) firing() []string {
 	found, err := w.p.query(`ALERTS{alertstate="firing"}`)
@@ -196,6 +208,32 @@ func TestFaultsRaiseAlerts(t *testing.T) {
 	w.raises("the receiver is broken", "NudgedForwardStuck")
 	w.refuse.Store(0)
 	w.calms("it takes them again", "NudgedForwardStuck", "NudgedForwardDeadLetters")
+
+	// Brokers do not take what is to be published: transactions are aborted.
+	w.limit("decisions", "1")
+	w.raises("a topic refuses records", "NudgedTransactionsAborted")
+	w.limit("decisions", "1048588")
+	w.calms("it takes them again", "NudgedTransactionsAborted")
+
+	// Somebody claims the partitions again and again.
+	ctx, stop = context.WithCancel(t.Context())
+	claims := make(chan struct{})
+	go func() {
+		defer close(claims)
+		for ctx.Err() == nil {
+			for p := range 2 {
+				_ = w.redis.HIncrBy(ctx, fmt.Sprintf("nudged:{nudged:events:%d}:h", p), "e", 1).Err() // again
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(100 * time.Millisecond):
+			}
+		}
+	}()
+	w.raises("partitions are claimed again and again", "NudgedWritesFenced")
+	stop()
+	<-claims
+	w.calms("they are left alone", "NudgedWritesFenced", "NudgedPartitionNotReady", "NudgedTimersLate", "NudgedSendsSlow")
 
 	// Redis stands still, and goes on.
 	w.signal("REDIS_PID", syscall.SIGSTOP)

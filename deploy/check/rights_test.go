@@ -71,10 +71,10 @@ func (s *secured) kafkaRights(t *testing.T) {
 	env := []string{"PATH=" + tools + ":" + os.Getenv("PATH"), "BOOTSTRAP=" + s.open, "PARTITIONS=2", "REPLICATION=1"}
 	output(t, env, "deploy/kafka/topics.sh")
 	output(t, env, "deploy/kafka/topics.sh") // changes nothing
-	output(t, env, "deploy/kafka/acls.sh")
+	output(t, append(env, "ERASER=User:eraser"), "deploy/kafka/acls.sh")
 	adm := kadm.NewClient(s.client(t, ""))
 	var users []kadm.UpsertSCRAM
-	for _, user := range []string{"nudged", "events", "sender", "nobody"} {
+	for _, user := range []string{"nudged", "events", "sender", "eraser", "nobody"} {
 		users = append(users, kadm.UpsertSCRAM{User: user, Mechanism: kadm.ScramSha512, Iterations: 4096, Password: password})
 	}
 	done, err := adm.AlterUserSCRAMs(t.Context(), nil, users)
@@ -167,6 +167,11 @@ http: {addr: ""}
 			t.Fatalf("the producer: %v", err)
 		}
 		d.until(t, sender, 5)
+		// One of the users has something to erase, and nobody is denied what that takes.
+		said := output(t, []string{"NUDGED_KAFKA_SASL_USERNAME=eraser"}, program, "forget", "--config", config, "--user", "u0")
+		if !strings.Contains(said, "nothing of the user is left") {
+			t.Errorf("nudged forget says %s", said)
+		}
 		if kill {
 			_ = d.cmd.Process.Kill()
 		} else {
@@ -242,14 +247,14 @@ func (s *secured) requireLeast(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for _, tc := range []struct{ user, topic string }{
-		{"nudged", "events"}, {"events", "sends"}, {"events", "decisions"}, {"events", "dead-letters"}, {"sender", "sends"}, {"nobody", "events"},
+		{"nudged", "events"}, {"events", "sends"}, {"events", "decisions"}, {"events", "dead-letters"}, {"sender", "sends"}, {"nobody", "events"}, {"eraser", "sends"},
 	} {
 		err := s.client(t, tc.user).ProduceSync(ctx, &kgo.Record{Topic: tc.topic, Value: []byte("x")}).FirstErr()
 		if !errors.Is(err, kerr.TopicAuthorizationFailed) && !errors.Is(err, kerr.ClusterAuthorizationFailed) {
 			t.Errorf("%s writes to %s: %v", tc.user, tc.topic, err)
 		}
 	}
-	for _, tc := range []struct{ user, topic string }{{"events", "events"}, {"sender", "decisions"}, {"nobody", "sends"}, {"nudged", "dead-letters"}} {
+	for _, tc := range []struct{ user, topic string }{{"events", "events"}, {"sender", "decisions"}, {"nobody", "sends"}, {"nudged", "dead-letters"}, {"eraser", "events"}} {
 		cl := s.client(t, tc.user, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{tc.topic: {0: kgo.NewOffset().At(0)}}))
 		if err := cl.PollFetches(ctx).Err(); !errors.Is(err, kerr.TopicAuthorizationFailed) {
 			t.Errorf("%s reads %s: %v", tc.user, tc.topic, err)

@@ -9,13 +9,14 @@
 #                   judge them (default that of NUDGED; empty: nobody, doctor says what it may not see)
 #   PRODUCER        principal of the apps that produce events (default User:events)
 #   SENDER          principal of the service that reads commands (default User:sender)
+#   ERASER          principal of `nudged forget` (default: none)
 #   SENDER_GROUP    its consumer group (default sender)
 #   GROUP           nudged's kafka.group (default nudged)
 #   EVENTS SENDS DECISIONS DEAD_LETTERS   names (default events sends decisions dead-letters)
 #   KAFKA_BIN       folder of kafka-acls.sh (default: found in PATH, else /opt/kafka/bin)
 set -euo pipefail
 : "${BOOTSTRAP:=127.0.0.1:9092}" "${COMMAND_CONFIG:=}" "${GROUP:=nudged}" "${SENDER_GROUP:=sender}"
-: "${NUDGED:=User:nudged}" "${PRODUCER:=User:events}" "${SENDER:=User:sender}"
+: "${NUDGED:=User:nudged}" "${PRODUCER:=User:events}" "${SENDER:=User:sender}" "${ERASER:=}"
 : "${DOCTOR=$NUDGED}"
 : "${EVENTS:=events}" "${SENDS:=sends}" "${DECISIONS:=decisions}" "${DEAD_LETTERS:=dead-letters}"
 
@@ -47,3 +48,10 @@ fi
 allow "$PRODUCER" --topic "$EVENTS" --operation Write
 allow "$SENDER" --topic "$SENDS" --operation Read
 allow "$SENDER" --group "$SENDER_GROUP" --operation Read
+
+if [[ -n $ERASER ]]; then
+  allow "$ERASER" --topic "$EVENTS" --operation Write
+  allow "$ERASER" --topic "$DECISIONS" --operation Read
+  allow "$ERASER" --topic "$SENDS" --topic "$DECISIONS" --topic "$DEAD_LETTERS" --operation Describe --operation DescribeConfigs
+  allow "$ERASER" --group "$GROUP" --operation Describe
+fi

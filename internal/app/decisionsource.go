@@ -34,6 +34,9 @@ func (s *DecisionSource) each(ctx context.Context, visit func(*decisions.Decisio
 	if len(s.Files) == 0 {
 		var d decisions.Decision
 		return readTopic(ctx, s.Options, s.Topic, func(r *kgo.Record) error {
+			if r.Value == nil {
+				return nil // a tombstone
+			}
 			if err := d.Parse(r.Value); err != nil {
 				s.Complain(fmt.Errorf("topic %s, partition %d, offset %d: %w", r.Topic, r.Partition, r.Offset, err))
 				return nil

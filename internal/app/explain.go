@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -226,12 +227,17 @@ func (e *Explain) decisions(ctx context.Context, cl *kgo.Client, adm *kadm.Clien
 			if r.Offset == end-1 {
 				delete(until, r.Partition)
 			}
-			if r.Attrs.IsControl() || string(r.Key) != e.User {
+			// A tombstone tells nothing.
+			if r.Attrs.IsControl() || string(r.Key) != e.User || r.Value == nil {
 				continue
 			}
 			var m sinks.Message
 			if err := json.Unmarshal(r.Value, &m); err != nil {
 				return nil, fmt.Errorf("%s/%d/%d is no decision: %w", topic, r.Partition, r.Offset, err)
+			}
+			if m.Decision == string(rules.Forgotten) {
+				list = slices.DeleteFunc(list, func(of sinks.Message) bool { return of.Trigger.Topic == m.Trigger.Topic })
+				continue
 			}
 			if e.Rule == "" || m.Rule == e.Rule {
 				list = append(list, m)

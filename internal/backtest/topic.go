@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/nudged/nudged/processor"
 	"github.com/nudged/nudged/rules"
 	"github.com/nudged/nudged/sinks"
 )
@@ -193,6 +194,9 @@ func (t *topicRun) work(w *worker, jobs <-chan []*kgo.Record) {
 				continue
 			}
 			it := item{value: r.Value, partition: r.Partition, offset: r.Offset, timestamp: r.Timestamp.UnixMilli()}
+			if r.Value == nil && slices.ContainsFunc(r.Headers, func(h kgo.RecordHeader) bool { return h.Key == processor.ForgetHeader }) {
+				it.forget = string(r.Key)
+			}
 			if err := w.apply(&it); err != nil {
 				p := r.Partition
 				if t.bad[p]++; t.bad[p] <= keptProblems {

@@ -17,9 +17,10 @@ import (
 type item struct {
 	value     []byte
 	partition int32
-	offset    int64 // in the topic; -1: of a file
-	timestamp int64 // of the record, ms; 0: none
-	seq       int   // place in the input of a file
+	offset    int64  // in the topic; -1: of a file
+	timestamp int64  // of the record, ms; 0: none
+	forget    string // the user whom the record orders to forget; the rest is not looked at
+	seq       int    // place in the input of a file
 	where     string
 }
 
@@ -77,6 +78,9 @@ func newWorker(c *Config, sets []*rules.Set, partitions int, origin sinks.Origin
 			goalOf[rule.Name] = goalFor(rule, c.Goal)
 		}
 		r.sim = sim.New(set, partitions, false, func(partition int32, d *rules.Decision) {
+			if d.Outcome == rules.Forgotten {
+				return // no rule has decided it
+			}
 			r.tally.add(d)
 			for _, h := range r.early[d.User] {
 				if h.goal == goalOf[d.Rule] {
@@ -137,6 +141,15 @@ func goalFor(r *rules.Rule, all *rules.Goal) *rules.Goal {
 
 // apply takes in one event. The error says why it is none.
 func (w *worker) apply(it *item) error {
+	if it.forget != "" {
+		if it.timestamp >= w.cfg.From && (w.cfg.To == 0 || it.timestamp < w.cfg.To) {
+			for _, r := range w.runs {
+				r.sim.ForgetAt(it.forget, it.partition, it.offset, it.timestamp)
+				delete(r.early, it.forget)
+			}
+		}
+		return nil
+	}
 	for i, r := range w.runs {
 		var ev rules.Event
 		if err := w.decode(r, &ev, it); err != nil {

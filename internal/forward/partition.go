@@ -43,7 +43,7 @@ func (p *partition) add(recs []*kgo.Record) (full bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, rec := range recs {
-		u := &underWay{rec: rec, done: rec.Attrs.IsControl()}
+		u := &underWay{rec: rec, done: rec.Attrs.IsControl() || rec.Value == nil}
 		p.window = append(p.window, u)
 		if u.done {
 			continue

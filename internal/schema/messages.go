@@ -12,7 +12,7 @@ import (
 // messageDocs describe the fields that commands and decisions have.
 var messageDocs = map[string]string{
 	"command_id":    "names the decision: hash of rule, user, instance, step and triggering event, in hex; the same decision has the same id",
-	"rule":          "the rule",
+	"rule":          "the rule; empty where the user was forgotten",
 	"user":          "the user",
 	"instance":      "the instance key; empty for rules without one",
 	"step":          "number of the send among those of the rule, from 0",
@@ -42,7 +42,7 @@ var decisionDocs = map[string]string{
 
 var triggerDocs = map[string]string{
 	"id":        "the event's id",
-	"type":      "its type; schedule for an occurrence of a schedule",
+	"type":      "its type; schedule for an occurrence of a schedule, forget for an order to forget the user",
 	"time":      "its time",
 	"topic":     "where it was read; absent for a file",
 	"partition": "where it was read",
@@ -68,7 +68,7 @@ func messageKey(name string) object {
 	case "class":
 		return object{"enum": []string{"ad", "transactional"}}
 	case "decision":
-		return object{"enum": append(ruletest.Outcomes(), string(rules.Armed))}
+		return object{"enum": append(ruletest.Outcomes(), string(rules.Armed), string(rules.Forgotten))}
 	case "value":
 		return object{"type": "number"}
 	case "instance":

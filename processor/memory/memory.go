@@ -126,6 +126,13 @@ func (p *partition) apply(b *processor.Batch) {
 	for _, d := range b.Done {
 		delete(p.timers, d)
 	}
+	for i := range b.Erased {
+		w := &b.Erased[i]
+		left := slices.DeleteFunc(slices.Clone(p.timers[w.Bucket]), func(e processor.TimerEntry) bool { return slices.Contains(w.Entries, e) })
+		if p.timers[w.Bucket] = left; len(left) == 0 {
+			delete(p.timers, w.Bucket)
+		}
+	}
 	for i := range b.Timers {
 		if w := &b.Timers[i]; len(w.Entries) > 0 {
 			p.timers[w.Bucket] = append(p.timers[w.Bucket], w.Entries...)

@@ -74,18 +74,18 @@ func (a *batchArgs) buildCheck(p *partition, b *processor.Batch) []any {
 // build fills args, with the states or without, and returns how many of them
 // are keys.
 func (a *batchArgs) build(p *partition, b *processor.Batch, states bool) (keys int, err error) {
-	if err := a.encodeTimers(b.Timers); err != nil {
+	if err := a.encodeTimers(b.Erased, b.Timers); err != nil {
 		return 0, err
 	}
 	a.begin(p)
 	for _, d := range b.Done {
 		a.args = append(a.args, p.timerList(bucketNumber(d)))
 	}
-	timers := 0
-	for i := range b.Timers {
-		if len(b.Timers[i].Entries) > 0 {
-			a.args = append(a.args, p.timerList(bucketNumber(b.Timers[i].Bucket)))
-			timers++
+	for _, timers := range [...][]processor.TimerWrite{b.Erased, b.Timers} {
+		for i := range timers {
+			if len(timers[i].Entries) > 0 {
+				a.args = append(a.args, p.timerList(bucketNumber(timers[i].Bucket)))
+			}
 		}
 	}
 	users := 0
@@ -105,7 +105,8 @@ func (a *batchArgs) build(p *partition, b *processor.Batch, states bool) (keys i
 	for _, d := range b.Done {
 		a.args = append(a.args, bucketNumber(d))
 	}
-	a.appendTimers(timers, b.Timers)
+	next := a.appendTimers(b.Erased, 0)
+	a.appendTimers(b.Timers, next)
 	a.args = append(a.args, users)
 	if states {
 		a.appendStates(b.States)
@@ -117,20 +118,26 @@ func (a *batchArgs) build(p *partition, b *processor.Batch, states bool) (keys i
 	return keys, nil
 }
 
-func (a *batchArgs) appendTimers(buckets int, timers []processor.TimerWrite) {
-	a.args = append(a.args, buckets)
-	next := 0
+// appendTimers adds entries, of which the next is a member, and returns the member
+// that comes after them.
+func (a *batchArgs) appendTimers(timers []processor.TimerWrite, next int) int {
+	count := len(a.args)
+	a.args = append(a.args, nil)
+	buckets := 0
 	for i := range timers {
 		n := len(timers[i].Entries)
 		if n == 0 {
 			continue
 		}
+		buckets++
 		a.args = append(a.args, bucketNumber(timers[i].Bucket), n)
 		for range n {
 			a.args = append(a.args, &a.members[next])
 			next++
 		}
 	}
+	a.args[count] = buckets
+	return next
 }
 
 func (a *batchArgs) appendStates(states []processor.StateWrite) {
@@ -165,25 +172,35 @@ func (a *batchArgs) setStates(ctx context.Context, pipe goredis.Pipeliner, p *pa
 
 // encodeTimers makes the members of all timer lists. Neither slice grows while
 // it is filled, so what points into them stays good.
-func (a *batchArgs) encodeTimers(timers []processor.TimerWrite) error {
+func (a *batchArgs) encodeTimers(lists ...[]processor.TimerWrite) error {
 	entries, size := 0, 0
-	for i := range timers {
-		entries += len(timers[i].Entries)
-		for j := range timers[i].Entries {
-			size += maxTimerHead + len(timers[i].Entries[j].User)
+	for _, timers := range lists {
+		for i := range timers {
+			entries += len(timers[i].Entries)
+			for j := range timers[i].Entries {
+				size += maxTimerHead + len(timers[i].Entries[j].User)
+			}
 		}
 	}
 	a.members = grow(a.members, entries)[:0]
 	a.bytes = grow(a.bytes, size)[:0]
-	for i := range timers {
-		for j := range timers[i].Entries {
-			from := len(a.bytes)
-			var err error
-			if a.bytes, err = appendTimer(a.bytes, timers[i].Bucket, &timers[i].Entries[j]); err != nil {
+	for _, timers := range lists {
+		for i := range timers {
+			if err := a.encodeBucket(&timers[i]); err != nil {
 				return err
 			}
-			a.members = append(a.members, a.bytes[from:len(a.bytes):len(a.bytes)])
 		}
+	}
+	return nil
+}
+
+func (a *batchArgs) encodeBucket(w *processor.TimerWrite) (err error) {
+	for i := range w.Entries {
+		from := len(a.bytes)
+		if a.bytes, err = appendTimer(a.bytes, w.Bucket, &w.Entries[i]); err != nil {
+			return err
+		}
+		a.members = append(a.members, a.bytes[from:len(a.bytes):len(a.bytes)])
 	}
 	return nil
 }

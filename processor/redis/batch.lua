@@ -1,7 +1,7 @@
 -- Applies a batch, or refuses and changes nothing.
 --
 -- KEYS  1 header, 2 outbox, 3 set of timer buckets; then, in the order of ARGV, the timer lists that are
---       over, the timer lists that get entries, the user buckets, and for each user that is deleted the
+--       over, the timer lists that lose entries, the timer lists that get entries, the user buckets, and for each user that is deleted the
 --       bucket. All keys are named here, none is
 --       built below: so a Cluster that is moving the slot refuses the call before it begins.
 --       A check needs only 1 to 3.
@@ -11,6 +11,7 @@
 --       13 seq of the outbox entry, empty if there is none; 14 its records
 --       15 'check' answers only as 'write' would, and needs no further arguments
 --       16 how many timer buckets are over; their numbers
+--       then how many timer buckets lose entries; for each its number, count of entries, entries
 --       then how many timer buckets get entries; for each its number, count of entries, entries
 --       then how many user buckets are written; for each count of values, user, state, user, state, ...
 --       then how many users are deleted; the users
@@ -74,6 +75,19 @@ if over > 0 then
     redis.call('UNLINK', KEYS[i])
   end
   k = k + over
+end
+
+for i = 1, number() do
+  local bucket = ARGV[a]
+  a = a + 1
+  for j = 1, number() do
+    redis.call('LREM', KEYS[k], 0, ARGV[a])
+    a = a + 1
+  end
+  if redis.call('EXISTS', KEYS[k]) == 0 then
+    redis.call('SREM', timers, bucket)
+  end
+  k = k + 1
 end
 
 for i = 1, number() do

@@ -22,11 +22,19 @@ func appendTimer(to []byte, b processor.Bucket, e *processor.TimerEntry) ([]byte
 	return append(to, e.User...), nil
 }
 
+// userOf is the user of an entry, "" if it cannot be read.
+func userOf(member string) string {
+	if _, n := binary.Uvarint([]byte(member[:min(len(member), maxTimerHead)])); n > 0 {
+		return member[n:]
+	}
+	return ""
+}
+
 func parseTimer(b processor.Bucket, member string) (processor.TimerEntry, error) {
 	// A varint of seconds within a bucket has two bytes at most.
 	seconds, n := binary.Uvarint([]byte(member[:min(len(member), maxTimerHead)]))
 	if n <= 0 || int64(seconds) >= b.Width/1000 {
-		return processor.TimerEntry{}, &damage{fmt.Errorf("timer bucket %d: entry %q", b.Start, member)}
+		return processor.TimerEntry{}, &damage{fmt.Errorf("timer bucket %d: an entry of %d bytes that begins with %x", b.Start, len(member), member[:min(len(member), 2)])}
 	}
 	return processor.TimerEntry{At: b.Start + int64(seconds)*1000, User: member[n:]}, nil
 }

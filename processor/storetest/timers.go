@@ -18,6 +18,7 @@ var timerTests = map[string]func(*testing.T, processor.Store){
 	"TimersBucketWithoutEntry":  testTimersEmpty,
 	"TimersOfTheDistantPast":    testTimersNegative,
 	"TimersSeenByTheNextClaims": testTimersClaimed,
+	"TimersErased":              testTimersErased,
 }
 
 func minute(n int64) processor.Bucket {
@@ -200,4 +201,26 @@ func testTimersClaimed(t *testing.T, s processor.Store) {
 	}
 	_, c := claim(t, s, epoch+1, another)
 	equal(t, "buckets", c.Buckets, []processor.Bucket{minute(1), far(2), far(8)})
+}
+
+// What is erased goes, all that is like it, and before the batch's own entries come.
+func testTimersErased(t *testing.T, s processor.Store) {
+	o, _ := claim(t, s, epoch, mine)
+	m, f := minute(240*50), far(50)
+	ann, bob := processor.TimerEntry{At: m.Start + 1000, User: "ann"}, processor.TimerEntry{At: m.Start + 1000, User: "bob"}
+	late := processor.TimerEntry{At: f.Start + 7_000_000, User: "ann"}
+	o.arm(m, true, ann, bob, ann)
+	o.arm(f, true, late)
+	o.write(func(b *processor.Batch) {
+		b.Erased = []processor.TimerWrite{{Bucket: m, Entries: []processor.TimerEntry{ann}}, {Bucket: f, Entries: []processor.TimerEntry{late}}}
+		b.Gone = []string{"ann"}
+	})
+	equal(t, "the others' entries", o.timers(m), []processor.TimerEntry{bob})
+	equal(t, "buckets", o.again().Buckets, []processor.Bucket{m})
+	o.write(func(b *processor.Batch) {
+		b.Erased = []processor.TimerWrite{{Bucket: m, Entries: []processor.TimerEntry{bob}}}
+		b.Timers = []processor.TimerWrite{{Bucket: m, Entries: []processor.TimerEntry{bob}}, {Bucket: f, New: true, Entries: []processor.TimerEntry{late}}}
+	})
+	equal(t, "an entry written anew", o.timers(m), []processor.TimerEntry{bob})
+	equal(t, "a bucket written anew", o.timers(f), []processor.TimerEntry{late})
 }

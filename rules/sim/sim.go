@@ -107,6 +107,28 @@ func (s *Sim) ApplyAt(ev *rules.Event) {
 	s.advance(n, p.clock)
 }
 
+// Forget takes in an order to forget a user, given at the time, ms. What is known of
+// the user is gone, and nothing that is pending fires.
+func (s *Sim) Forget(name string, at int64) {
+	n := s.PartitionOf(name)
+	p := &s.parts[n]
+	p.offset++
+	s.ForgetAt(name, n, p.offset-1, at)
+}
+
+// ForgetAt takes in an order that was read from a topic with as many partitions.
+func (s *Sim) ForgetAt(name string, n int32, offset, at int64) {
+	p := &s.parts[n]
+	u := p.users[name]
+	if u == nil {
+		u = &user{}
+	}
+	d := rules.Forget(&u.state, name, n, offset, at)
+	delete(p.users, name)
+	p.ids = nil
+	s.decided(n, &d)
+}
+
 // Advance moves every partition's clock to t and fires what is due by then.
 func (s *Sim) Advance(t int64) {
 	for n := range s.parts {
@@ -119,7 +141,7 @@ func (s *Sim) NextDue() (int64, bool) {
 	best, found := int64(0), false
 	for n := range s.parts {
 		p := &s.parts[n]
-		for len(p.due) > 0 && p.users[p.due[0].user].due != p.due[0].at {
+		for len(p.due) > 0 && !p.counts(p.due[0]) {
 			heap.Pop(&p.due)
 		}
 		if len(p.due) > 0 && (!found || p.due[0].at < best) {
@@ -175,15 +197,21 @@ func (s *Sim) advance(n int32, t int64) {
 	s.fire(n, t)
 }
 
+// counts says that the user's instance has not moved since, and was not forgotten.
+func (p *partition) counts(e dueEntry) bool {
+	u := p.users[e.user]
+	return u != nil && u.due == e.at
+}
+
 // fire fires what is due by t.
 func (s *Sim) fire(n int32, t int64) {
 	p := &s.parts[n]
 	for len(p.due) > 0 && p.due[0].at <= t {
 		e := heap.Pop(&p.due).(dueEntry)
-		u := p.users[e.user]
-		if u.due != e.at {
-			continue // moved since
+		if !p.counts(e) {
+			continue
 		}
+		u := p.users[e.user]
 		u.due = 0
 		p.clock = max(p.clock, e.at)
 		s.step(n, u, e.user, rules.Input{Until: e.at})
