@@ -20,6 +20,9 @@ const usage = `usage: bench COMMAND [flags]     (bench COMMAND -h lists the flag
 
   run      load the workload, run the floors and nudged, verify, print the figures; the default
   live     latency from event to visible command, at a steady rate
+  timers   millions of timers pending: memory through the backlog that sets them, start-up, how late
+           timers are, many at once, many overdue
+  start    its first part: start-up with many users
   tracing  CPU per event with tracing off, unsampled and sampled, against none
   verify   hold the topics of a run against the oracle
   expect   print what the workload owes; needs no services
@@ -42,6 +45,8 @@ type errUsage struct{ error }
 var commands = map[string]func(ctx context.Context, args []string, out io.Writer) error{
 	"run":      runCommand,
 	"live":     liveCommand,
+	"timers":   timersCommand,
+	"start":    startCommand,
 	"tracing":  tracingCommand,
 	"verify":   verifyCommand,
 	"expect":   expectCommand,

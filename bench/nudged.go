@@ -15,6 +15,9 @@ import (
 //go:embed rules/rules.yaml
 var rulesFile []byte
 
+//go:embed rules/timers.yaml
+var timerRulesFile []byte
+
 // settings are what the benchmark says in nudged's configuration. All that it
 // does not say stays as nudged has it by default.
 type settings struct {
@@ -23,6 +26,8 @@ type settings struct {
 	group    string
 	clock    string // wall or event
 	http     string // host:port
+	rules    []byte // nil: rulesFile
+	buckets  int    // redis.user_buckets; 0: the default
 }
 
 // write writes the rules and the configuration below dir and returns the path
@@ -32,21 +37,29 @@ func (s settings) write(dir string) (string, error) {
 	if err := os.MkdirAll(rules, 0o755); err != nil {
 		return "", err
 	}
-	if err := os.WriteFile(filepath.Join(rules, "rules.yaml"), rulesFile, 0o644); err != nil {
+	text := s.rules
+	if text == nil {
+		text = rulesFile
+	}
+	if err := os.WriteFile(filepath.Join(rules, "rules.yaml"), text, 0o644); err != nil {
 		return "", err
+	}
+	buckets := ""
+	if s.buckets > 0 {
+		buckets = fmt.Sprintf(", user_buckets: %d", s.buckets)
 	}
 	// JSON's strings are YAML's, so %q serves for names without control characters.
 	config := fmt.Sprintf(`kafka:
   brokers: [%s]
   group: %q
   topics: {events: [%q], sends: %q, decisions: %q, dead_letters: %q}
-redis: {addrs: [%q], mode: single}
+redis: {addrs: [%q], mode: single%s}
 rules: %q
 clock: %s
 http: {addr: %q}
 `, quoteAll(s.services.brokers), s.group,
 		s.topics.Events, s.topics.Sends, s.topics.Decisions, s.topics.DeadLetters,
-		s.services.redisAddr, rules, s.clock, s.http)
+		s.services.redisAddr, buckets, rules, s.clock, s.http)
 	path := filepath.Join(dir, "nudged.yaml")
 	return path, os.WriteFile(path, []byte(config), 0o644)
 }

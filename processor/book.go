@@ -48,6 +48,12 @@ func (b *book) use(n uint32) []byte {
 	return state
 }
 
+// stateSize is how many bytes the state has.
+func (b *book) stateSize(n uint32) int {
+	at := b.places[n]
+	return int(binary.LittleEndian.Uint32(b.segments[at.segment][at.offset+2:]))
+}
+
 func (b *book) has(k userKey) bool {
 	_, ok := b.find(k)
 	return ok

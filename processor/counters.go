@@ -17,7 +17,7 @@ type Counters struct {
 	Mismatches   atomic.Int64 // attribute values of a wrong type
 	Replayed     atomic.Int64 // records taken in again after Redis had lost something
 	Untold       atomic.Int64 // instances ended because nothing tells what became of them
-	Refused      atomic.Int64 // instances not started: the user has too many pending
+	Refused      atomic.Int64 // instances not started: the user has too much pending
 	Fired        atomic.Int64 // looks at users by timers
 	Decisions    atomic.Int64
 	Sent         atomic.Int64

@@ -48,6 +48,9 @@ func (pr *Processor) Forget(tp TopicPartition) {
 // PublishNow publishes what waits, in one transaction.
 func (pr *Processor) PublishNow(ctx context.Context) error { return pr.publishAll(ctx) }
 
+// Tell says what was refused.
+func (p *Partition) Tell(pr *Processor) { pr.workers[p.input].tellCrowded(p) }
+
 // CheckFence is what an idle partition does once a second.
 func (p *Partition) CheckFence(ctx context.Context) error { return p.checkFence(ctx) }
 
@@ -80,23 +83,14 @@ func (p *Partition) Remembers(text string) (where []string) {
 // Hints lists what the partition has in memory of the timer index.
 func (p *Partition) Hints() []TimerEntry {
 	var out []TimerEntry
-	for _, d := range p.timers.due {
+	for _, d := range append(slices.Clone(p.timers.due), p.timers.ready...) {
 		out = append(out, TimerEntry{At: d.at, User: d.user})
 	}
 	return out
 }
 
-// Waiting lists the timer buckets that are in the store and not in memory.
-func (p *Partition) Waiting() []Bucket {
-	var out []Bucket
-	for b, loaded := range p.timers.buckets {
-		if !loaded {
-			out = append(out, b)
-		}
-	}
-	slices.SortFunc(out, func(a, b Bucket) int { return int(a.Start - b.Start) })
-	return out
-}
+// Horizon is up to where Hints has everything, ms.
+func (p *Partition) Horizon() int64 { return p.timers.horizon }
 
 // EventsPerChunk is how many records are taken in together.
 const EventsPerChunk = chunk

@@ -10,74 +10,133 @@ import (
 // second rounds a time down to a whole second, the grain of the timer index.
 func second(ms int64) int64 { return ms - mod(ms, 1000) }
 
-// reach loads the timer buckets that begin at or below horizon.
-func (p *Partition) reach(ctx context.Context, horizon int64) error {
+// hint takes the next hint at or before until, with the user's state in the book
+// as a rule.
+func (p *Partition) hint(ctx context.Context, until int64) (d dueEntry, ok bool, err error) {
 	t := p.timers
-	for _, b := range t.toLoad(horizon) {
+	for {
+		if len(t.ready) == 0 {
+			if next, ok := t.next(); ok && next <= until {
+				if err := p.prepare(ctx, until); err != nil {
+					return d, false, err
+				}
+			}
+		}
+		if d, ok = t.pop(until); ok || until < t.horizon {
+			return d, ok, nil
+		}
+		if err := p.reach(ctx, until); err != nil {
+			return d, false, err
+		}
+	}
+}
+
+// prepare loads the states of users who are about to be looked at, and of those
+// wanted otherwise, together.
+func (p *Partition) prepare(ctx context.Context, until int64) error {
+	p.timers.prepare(until, 2*chunk, p.want)
+	return p.load(ctx)
+}
+
+// timerPage is how many index entries are read in one call.
+const timerPage = 10_000
+
+// eachTimer hands the entries of a bucket to f until it returns false.
+func (p *Partition) eachTimer(ctx context.Context, b Bucket, f func(TimerEntry) bool) error {
+	for from := 0; ; from += timerPage {
 		var entries []TimerEntry
 		err := p.retry(ctx, "load timers", func() (err error) {
-			entries, err = p.cfg.Store.Timers(ctx, p.input, b)
+			entries, err = p.cfg.Store.Timers(ctx, p.input, b, from, timerPage)
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		t.buckets[b] = true
 		for _, e := range entries {
-			// What came up before the last write was followed then.
-			if e.At+1000 > p.head.Clock && !p.forgotten.users[e.User] {
-				t.push(e.At, e.User)
+			if !f(e) {
+				return nil
 			}
 		}
-	}
-	if horizon <= t.horizon {
-		return nil
-	}
-	before := t.horizon
-	t.horizon = horizon
-	// Instances armed in the open batch are in no bucket yet.
-	if minute(horizon) != minute(before) {
-		for _, a := range p.armed {
-			if start := BucketFor(second(a.at), p.clock).Start; start > before && start <= horizon {
-				t.push(a.at, a.user)
-			}
+		if len(entries) < timerPage {
+			return nil
 		}
+	}
+}
+
+// reach moves the horizon on, by as much as fits in memory: by until at most it
+// comes to the next hints, if there are any.
+func (p *Partition) reach(ctx context.Context, until int64) error {
+	t := p.timers
+	to, buckets := t.ahead(until)
+	g := gathering{from: t.horizon, to: to, keep: t.keep, limit: 2 * t.keep}
+	for _, b := range buckets {
+		err := p.eachTimer(ctx, b, func(e TimerEntry) bool {
+			if !p.forgotten.users[e.User] {
+				g.add(e.At, e.User)
+			}
+			return b.Start < g.to
+		})
+		if err != nil {
+			return err
+		}
+	}
+	// What the open batch has armed is in no bucket yet.
+	for _, a := range p.armed {
+		g.add(a.at, a.user)
+	}
+	t.horizon = g.to
+	for _, d := range g.found {
+		t.push(d.at, d.user)
 	}
 	return nil
 }
 
 // rearm sees to it that the user is looked at when the next instance is due. An
 // index entry that comes up earlier will do: instances that move later write
-// nothing until then. before is what was due next until now. It returns whether
-// the index needs a new entry.
+// nothing until then. before is what was due next until now, -1 if a hint has come
+// up. It returns whether the index needs a new entry.
 func (p *Partition) rearm(st *rules.State, user string, before int64) (armed bool) {
 	due, ok := st.NextDue(p.set)
 	if !ok {
 		return false
 	}
-	if h := st.TimerHint(); h > p.clock && h <= due {
+	p.spend(st, p.clock)
+	if h := st.TimerHint(); h != 0 && h <= due {
 		if h == second(due) && due != before {
-			// The entry names the second, what is in the heap may be later in it.
+			// The entry names the second, what is in memory may be later in it.
 			p.expect(due, user)
 		}
 		return false
 	}
-	st.SetTimerHint(second(due))
+	if p.promised() {
+		st.DropTimerHint() // for an entry that is not written yet, and will not be
+	}
+	st.AddTimerHint(second(due))
 	p.expect(due, user)
 	return true
+}
+
+// promised says that the first hint of the state that is decoded is for an index
+// entry that the open batch is still to write.
+func (p *Partition) promised() bool { return p.at != nowhere && p.book.places[p.at].armed }
+
+// spend takes back the state's hints that have come up by until.
+func (p *Partition) spend(st *rules.State, until int64) {
+	if h := st.TimerHint(); h != 0 && h <= until && p.promised() {
+		p.book.places[p.at].armed = false
+	}
+	st.SpendTimerHints(until)
 }
 
 // expect has the user looked at when the clock reaches due.
 func (p *Partition) expect(due int64, user string) {
 	a := dueEntry{due, strings.Clone(user)}
 	p.armed = append(p.armed, a)
-	if BucketFor(second(due), p.clock).Start <= p.timers.horizon {
-		p.timers.push(a.at, a.user)
-	}
+	p.timers.push(a.at, a.user)
 }
 
-// lookahead is how far ahead of the wall clock buckets are loaded, ms, so that
-// what is due early in one does not wait for the next look at the clock.
+// lookahead is how far ahead of the wall clock hints are loaded, ms, so that what
+// is due next does not wait for the next look at the clock.
 const lookahead = 2_000
 
 // MoveClock moves the clock to now and fires what is due by then, each at now.
@@ -117,24 +176,30 @@ func (p *Partition) moveTimers(ctx context.Context, until, now int64, limit int)
 	if until <= p.clock {
 		return false, nil
 	}
-	if err := p.reach(ctx, until+lookahead); err != nil {
-		return false, err
-	}
-	p.wantDue(until)
-	if err := p.load(ctx); err != nil {
-		return false, err
-	}
 	for range limit {
-		d, ok := p.timers.pop(until)
+		d, ok, err := p.hint(ctx, until)
+		if err != nil {
+			return false, err
+		}
 		if !ok {
 			p.clock = until
-			return false, nil
+			if p.timers.horizon <= until+lookahead && len(p.timers.due) < p.timers.keep {
+				err = p.reach(ctx, until+lookahead)
+			}
+			return false, err
 		}
 		if err := p.look(ctx, d, now); err != nil {
 			return false, err
 		}
 	}
-	if next, ok := p.timers.next(); ok && next <= until {
+	next, ok := p.timers.next()
+	for !ok && p.timers.horizon <= until {
+		if err := p.reach(ctx, until); err != nil {
+			return false, err
+		}
+		next, ok = p.timers.next()
+	}
+	if ok && next <= until {
 		// Everything due before next has fired.
 		p.clock = max(p.clock, next-1)
 		return true, nil
@@ -143,25 +208,13 @@ func (p *Partition) moveTimers(ctx context.Context, until, now int64, limit int)
 	return false, nil
 }
 
-// wantDue asks for the states of users whose hints come up by until.
-func (p *Partition) wantDue(until int64) {
-	if next, ok := p.timers.next(); !ok || next > until {
-		return
-	}
-	for _, d := range p.timers.due {
-		if d.at <= until && len(p.missing) < 2*chunk {
-			p.want(d.user)
-		}
-	}
-}
-
 // fireUntil fires what is due by until. On the event clock, which passes through
 // every due time on its way, each fires on time.
 func (p *Partition) fireUntil(ctx context.Context, until int64) error {
 	for {
-		d, ok := p.timers.pop(until)
-		if !ok {
-			return nil
+		d, ok, err := p.hint(ctx, until)
+		if err != nil || !ok {
+			return err
 		}
 		fired := p.clock
 		if p.cfg.EventClock {
@@ -201,21 +254,21 @@ func (p *Partition) look(ctx context.Context, d dueEntry, fired int64) error {
 		p.result.Reset()
 		p.set.Step(st, d.user, rules.Input{Until: d.at, Fired: fired}, &p.result)
 		p.count.fired++
-		changed = p.take(ByTimer, p.offset, max(p.clock, fired))
+		changed = p.take(d.user, ByTimer, p.offset, max(p.clock, fired))
 		due, ok = st.NextDue(p.set)
-	}
-	if st.TimerHint() <= d.at {
-		st.SetTimerHint(0) // spent, whatever the clock says
 	}
 	armed := false
 	switch {
 	case !ok:
+		p.spend(st, d.at)
 	case second(due) == second(d.at):
-		// The index entry was for this second: the heap will do. After a crash
-		// the entry is followed again.
+		// The index entry was for this second: what is in memory will do. After a
+		// crash the entry is followed again.
+		st.SpendTimerHints(d.at)
 		p.timers.push(due, d.user)
 	default:
-		armed = p.rearm(st, d.user, due)
+		p.spend(st, d.at)
+		armed = p.rearm(st, d.user, -1)
 	}
 	if changed || armed {
 		p.keep(d.user, armed)

@@ -48,7 +48,7 @@ func (p *Partition) Flush(ctx context.Context) error {
 	if err := p.writeStates(&b); err != nil {
 		return err
 	}
-	b.Done = p.timers.over(p.clock)
+	b.Done = p.timers.over(p.clock, b.Timers)
 	if err := p.eraseTimers(ctx, &b); err != nil {
 		return err
 	}
@@ -90,6 +90,7 @@ func (p *Partition) writeStates(b *Batch) error {
 	if err := p.indexArmed(b); err != nil {
 		return err
 	}
+	p.putBack()
 	b.States = make([]StateWrite, 0, len(p.book.changed))
 	p.book.eachChanged(func(user string, state []byte) {
 		if len(state) == 0 {
@@ -106,6 +107,7 @@ func (p *Partition) writeStates(b *Batch) error {
 func (p *Partition) indexArmed(b *Batch) error {
 	byBucket := map[Bucket]int{}
 	for _, a := range p.armed {
+		p.putBack()
 		k := keyOf(a.user)
 		if !p.book.disarm(k) {
 			continue // a second time for the same user
@@ -119,30 +121,35 @@ func (p *Partition) indexArmed(b *Batch) error {
 			return p.stop(fmt.Sprintf("the state of %s cannot be read: %v", Hidden(a.user), err))
 		}
 		due, ok := p.st.NextDue(p.set)
-		if !ok {
-			// Armed and ended within the batch: no entry will come up.
-			p.st.SetTimerHint(0)
-			p.keep(a.user, false)
-			continue
-		}
+		before, hints := p.st.TimerHint(), p.st.TimerHints()
+		p.st.DropTimerHint()
+		p.st.SpendTimerHints(p.clock)
+		// What was armed may have ended within the batch, or an entry that is there
+		// come up in time.
+		h := p.st.TimerHint()
+		write := ok && (h == 0 || h > due)
 		at := second(due)
-		if p.st.TimerHint() != at {
-			p.st.SetTimerHint(at)
+		if write {
+			p.st.AddTimerHint(at)
+		}
+		if p.st.TimerHint() != before || p.st.TimerHints() != hints {
 			p.keep(a.user, false)
+		}
+		if a.at != due && ok {
+			p.timers.push(due, a.user)
+		}
+		if !write {
+			continue
 		}
 		bucket := BucketFor(at, p.clock)
 		i, ok := byBucket[bucket]
 		if !ok {
 			i = len(b.Timers)
 			byBucket[bucket] = i
-			loaded, exists := p.timers.buckets[bucket]
-			b.Timers = append(b.Timers, TimerWrite{Bucket: bucket, New: !exists})
-			p.timers.buckets[bucket] = loaded || !exists && bucket.Start <= p.timers.horizon
+			b.Timers = append(b.Timers, TimerWrite{Bucket: bucket, New: !p.timers.buckets[bucket]})
+			p.timers.buckets[bucket] = true
 		}
 		b.Timers[i].Entries = append(b.Timers[i].Entries, TimerEntry{At: at, User: a.user})
-		if p.timers.buckets[bucket] && a.at != due {
-			p.timers.push(due, a.user)
-		}
 	}
 	return nil
 }

@@ -66,12 +66,14 @@ func (p *Partition) forget(user string) {
 		p.forgotten.users = map[string]bool{}
 	}
 	p.forgotten.users[strings.Clone(user)] = true
+	p.held = false
 	if p.at != nowhere {
 		p.book.empty(p.at)
 	}
 	p.wrote = true
 	his := func(d dueEntry) bool { return d.user == user }
 	p.armed = slices.DeleteFunc(p.armed, his)
+	p.timers.ready = slices.DeleteFunc(p.timers.ready, his)
 	p.timers.due = slices.DeleteFunc(p.timers.due, his)
 	heap.Init(&p.timers.due)
 	if r := p.replay; r != nil {
@@ -91,17 +93,18 @@ func (p *Partition) eraseTimers(ctx context.Context, b *Batch) error {
 		if slices.Contains(b.Done, bucket) {
 			continue
 		}
-		var entries []TimerEntry
-		err := p.retry(ctx, "load timers", func() (err error) {
-			entries, err = p.cfg.Store.Timers(ctx, p.input, bucket)
-			return err
+		var his []TimerEntry
+		err := p.eachTimer(ctx, bucket, func(e TimerEntry) bool {
+			if p.forgotten.users[e.User] {
+				his = append(his, e)
+			}
+			return true
 		})
 		if err != nil {
 			return err
 		}
-		entries = slices.DeleteFunc(entries, func(e TimerEntry) bool { return !p.forgotten.users[e.User] })
-		if len(entries) > 0 {
-			b.Erased = append(b.Erased, TimerWrite{Bucket: bucket, Entries: entries})
+		if len(his) > 0 {
+			b.Erased = append(b.Erased, TimerWrite{Bucket: bucket, Entries: his})
 		}
 	}
 	return nil

@@ -33,7 +33,7 @@ func mentions(t failer, store *memory.Store, tp processor.TopicPartition, user s
 		where = append(where, "state")
 	}
 	for _, b := range claimed.Buckets {
-		entries, err := copied.Timers(ctx, tp, b)
+		entries, err := copied.Timers(ctx, tp, b, 0, 1<<20)
 		if err != nil {
 			t.Fatalf("timers: %v", err)
 		}

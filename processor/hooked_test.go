@@ -54,8 +54,8 @@ func (h *hooked) States(ctx context.Context, tp processor.TopicPartition, users 
 	return out, err
 }
 
-func (h *hooked) Timers(ctx context.Context, tp processor.TopicPartition, b processor.Bucket) (out []processor.TimerEntry, err error) {
-	err = h.run("timers", tp, func() (err error) { out, err = h.Store.Timers(ctx, tp, b); return err })
+func (h *hooked) Timers(ctx context.Context, tp processor.TopicPartition, b processor.Bucket, from, n int) (out []processor.TimerEntry, err error) {
+	err = h.run("timers", tp, func() (err error) { out, err = h.Store.Timers(ctx, tp, b, from, n); return err })
 	return out, err
 }
 

@@ -1,12 +1,14 @@
 package processor
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/nudged/nudged/rules"
 	"github.com/nudged/nudged/sinks"
@@ -62,9 +64,11 @@ type Settings struct {
 	MaxEvent    int   // bytes of a record's value
 	Decisions   DecisionLevel
 	CacheBytes  int // of states, for each partition
+	HoldBytes   int // states of so many bytes stay decoded while the same user has further events; 0: 4 KiB
 	BatchUsers  int // users after which a batch is closed
 	BatchBytes  int // bytes of outgoing records after which a batch is closed
 	OutboxLimit int // batches not yet published after which a partition waits
+	MaxHints    int // timers of each partition in memory, about, all others being in the store; 0: 25,000
 	Counters    *Counters
 	Observer    Observer // nil: nobody
 	Tracing     bool     // the observer wants traces
@@ -94,6 +98,7 @@ type Partition struct {
 	armed   []dueEntry // what the open batch has armed and the index lacks
 	st      rules.State
 	at      uint32 // place in the book of the state that is decoded, or nowhere
+	held    bool   // st is newer than what the book has of it
 	out     output
 	result  rules.Result
 	events  []rules.Event
@@ -102,6 +107,8 @@ type Partition struct {
 	count   tally
 	stamp   int64 // timestamp of the newest record applied, ms; 0: none
 	obs     observing
+
+	crowded crowded
 
 	sweep     sweeping
 	forgotten forgetting
@@ -113,12 +120,19 @@ type Partition struct {
 	publishing
 }
 
+// crowded is what was refused since it was told last: the user who was refused last
+// has as much pending as is allowed.
+type crowded struct {
+	starts int64
+	user   string
+}
+
 // open starts a partition where a claim found it.
 func openPartition(cfg *Settings, input TopicPartition, c *Claimed, base Position) *Partition {
 	p := &Partition{
 		cfg: cfg, input: input, dec: cfg.NewDecoder(),
 		head: c.Header, offset: c.Header.Offset, clock: c.Header.Clock,
-		timers: newTimers(c.Buckets),
+		timers: newTimers(c.Buckets, c.Header.Clock, cmp.Or(cfg.MaxHints, defaultHints)),
 		book:   newBook(cfg.CacheBytes),
 	}
 	retired := make(map[rules.ID]string, len(c.Names))
@@ -147,7 +161,7 @@ func (p *Partition) Offset() int64 { return p.offset }
 // Clock is the partition clock, ms.
 func (p *Partition) Clock() int64 { return p.clock }
 
-// NextDue returns when a timer within the horizon is due next.
+// NextDue returns when a timer is due next, of those before the horizon.
 func (p *Partition) NextDue() (int64, bool) { return p.timers.next() }
 
 // How many records are decoded and loaded together: many, to load many states in
@@ -234,11 +248,12 @@ func (p *Partition) consumeChunk(ctx context.Context, recs []Record) error {
 			end = max(end, events[i].Time)
 		}
 	}
-	if err := p.reach(ctx, end); err != nil {
-		return err
+	if p.timers.horizon <= end && len(p.timers.due) < p.timers.keep {
+		if err := p.reach(ctx, end); err != nil {
+			return err
+		}
 	}
-	p.wantDue(end)
-	if err := p.load(ctx); err != nil {
+	if err := p.prepare(ctx, end); err != nil {
 		return err
 	}
 	for i := range recs {
@@ -352,7 +367,7 @@ func (p *Partition) applyEvent(ctx context.Context, ev *rules.Event) error {
 	before, _ := st.NextDue(p.set)
 	p.result.Reset()
 	p.set.Step(st, ev.User, rules.Input{Event: ev}, &p.result)
-	changed := p.take(ByEvent, ev.Offset, p.clock)
+	changed := p.take(ev.User, ByEvent, ev.Offset, p.clock)
 	p.offset = ev.Offset + 1
 	p.wrote = true
 	if changed {
@@ -363,15 +378,20 @@ func (p *Partition) applyEvent(ctx context.Context, ev *rules.Event) error {
 	return p.fireUntil(ctx, p.clock)
 }
 
-// take books what a Step brought about, and says whether the state has changed.
-func (p *Partition) take(cause Cause, position, clock int64) bool {
+// take books what a Step of the user brought about, and says whether the state has
+// changed.
+func (p *Partition) take(user string, cause Cause, position, clock int64) bool {
 	r := &p.result
 	if r.Duplicate {
 		p.count.duplicates++
 	}
 	p.count.missing += int64(r.Missing)
 	p.count.mismatches += int64(r.Mismatches)
-	p.count.refused += int64(r.Refused)
+	if r.Refused > 0 {
+		p.count.refused += int64(r.Refused)
+		p.crowded.starts += int64(r.Refused)
+		p.crowded.user = strings.Clone(user)
+	}
 	for i := range r.Decisions {
 		d := &r.Decisions[i]
 		p.count.decided(d.Outcome)

@@ -30,6 +30,7 @@ type Config struct {
 	FlushGap       time.Duration // at least this long between two batches of a partition that is caught up; CommitInterval if there are no records
 	BatchAge       time.Duration // after which a batch is closed in a backlog
 	FiresPerBatch  int           // users whose timers fire before events go on
+	InboxBytes     int           // of records that may wait for a partition before it is fetched no more; 0: 4 MiB
 	// Draining: the wall clock stands still and what schedules have begun is brought
 	// to its end.
 	Draining bool

@@ -418,7 +418,7 @@ func (p *Partition) flushReplay(ctx context.Context, last bool) error {
 	if err := p.writeStates(&b); err != nil {
 		return err
 	}
-	b.Done = p.timers.over(next.Clock)
+	b.Done = p.timers.over(next.Clock, b.Timers)
 	if err := p.eraseTimers(ctx, &b); err != nil {
 		return err
 	}

@@ -230,7 +230,7 @@ func (sc *scenario) settings(store processor.Store, claimer string) processor.Se
 		Group: "group", Claimer: claimer, Set: sc.set, Store: store, Layout: plainLayout{2, 2},
 		NewDecoder: sc.decoder,
 		EventClock: true, MaxAhead: maxAhead, MaxEvent: sc.maxEvent, Decisions: sc.level,
-		CacheBytes: 1 << 20, BatchUsers: 1000, BatchBytes: 1 << 20, OutboxLimit: 4,
+		CacheBytes: 1 << 20, BatchUsers: 1000, BatchBytes: 1 << 20, OutboxLimit: 4, MaxHints: 3, HoldBytes: 1,
 		Counters: &processor.Counters{},
 	}
 }

@@ -154,8 +154,9 @@ type Store interface {
 	// slices: 1 or more. Each user is in one slice, from 0, and stays there as long
 	// as the header does.
 	Users(ctx context.Context, tp TopicPartition, slice int) (users []StateWrite, of int, err error)
-	// Timers returns the entries of a bucket.
-	Timers(ctx context.Context, tp TopicPartition, b Bucket) ([]TimerEntry, error)
+	// Timers returns n entries of a bucket, or as many as there are, from the one
+	// whose number is from: they are numbered from 0 in the order they were written.
+	Timers(ctx context.Context, tp TopicPartition, b Bucket, from, n int) ([]TimerEntry, error)
 	// Wipe removes everything of the partition but the header, which then says
 	// that nothing is applied.
 	Wipe(ctx context.Context, tp TopicPartition, epoch int64) error

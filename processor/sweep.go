@@ -283,7 +283,7 @@ func (p *Partition) startFor(ctx context.Context, user string, fired int64) erro
 	for _, r := range p.sweep.occurring {
 		p.result.Reset()
 		p.set.Step(st, user, rules.Input{Sweep: r, Until: p.sweep.At, Fired: fired, Partition: p.input.Partition}, &p.result)
-		changed = p.take(ByTimer, p.offset, max(p.clock, fired)) || changed
+		changed = p.take(user, ByTimer, p.offset, max(p.clock, fired)) || changed
 	}
 	if changed {
 		p.keep(user, p.rearm(st, user, before))
@@ -382,6 +382,7 @@ func (p *Partition) retire(ctx context.Context) error {
 			return err
 		}
 		if p.known() && st.Empty(p.set, p.clock) {
+			p.held = false
 			p.book.replace(p.at, u, nil, true, false)
 			p.wrote = true
 			p.count.retired++

@@ -1,6 +1,7 @@
 package processor
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"testing"
@@ -49,7 +50,7 @@ func TestSecond(t *testing.T) {
 
 func TestHintsComeInTheOrderOfTimeThenUser(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		tm := newTimers(nil)
+		tm := newTimers(nil, 1_000_000, 1000)
 		var want []dueEntry
 		for range rapid.IntRange(0, 40).Draw(t, "hints") {
 			d := dueEntry{rapid.Int64Range(-5, 20).Draw(t, "at"), rapid.StringMatching(`[a-c]`).Draw(t, "user")}
@@ -82,45 +83,105 @@ func TestHintsComeInTheOrderOfTimeThenUser(t *testing.T) {
 	})
 }
 
-// The horizon moves as the clock does; every bucket is loaded when it has come
-// up, and only once.
-func TestToLoadListsEachBucketOnce(t *testing.T) {
+// Whatever the store holds, and however little is kept in memory, hints come once
+// each, in the order of time, none late; and never much more is in memory than is
+// to be kept.
+func TestHintsAreReadAsTheyComeUp(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
+		keep := rapid.IntRange(1, 8).Draw(t, "keep")
+		stored := map[Bucket][]dueEntry{}
+		var owed []dueEntry
+		perSecond := map[int64]int{}
+		write := func(at, clock int64) {
+			d := dueEntry{second(at), string(rune('a'+len(owed)%26)) + string(rune('a'+len(owed)/26))}
+			b := BucketFor(d.at, clock)
+			stored[b] = append(stored[b], d)
+			owed = append(owed, d)
+			perSecond[d.at]++
+		}
+		anyTime := rapid.OneOf(rapid.Int64Range(0, 20*MinuteBucket), rapid.Int64Range(0, 3*FarBucket), rapid.SampledFrom([]int64{7000, 7500, FarBucket, FarBucket - 1}))
+		for range rapid.IntRange(0, 80).Draw(t, "entries") {
+			write(anyTime.Draw(t, "at"), 0)
+		}
 		var existing []Bucket
-		for range rapid.IntRange(0, 12).Draw(t, "buckets") {
-			b := Bucket{Start: rapid.Int64Range(0, 30).Draw(t, "minute") * MinuteBucket, Width: MinuteBucket}
-			if rapid.Bool().Draw(t, "far") {
-				b = Bucket{Start: rapid.Int64Range(0, 2).Draw(t, "far start") * FarBucket, Width: FarBucket}
-			}
+		for b := range stored {
 			existing = append(existing, b)
 		}
-		tm := newTimers(existing)
-		horizon := int64(0)
-		for range rapid.IntRange(1, 10).Draw(t, "steps") {
-			horizon += rapid.Int64Range(0, 10*MinuteBucket).Draw(t, "step")
-			for _, b := range tm.toLoad(horizon) {
-				if b.Start > horizon || tm.buckets[b] {
-					t.Fatalf("up to %d the bucket from %d is loaded, loaded before: %v", horizon, b.Start, tm.buckets[b])
-				}
-				tm.buckets[b] = true
+		tm := newTimers(existing, 0, keep)
+		var came []dueEntry
+		has := map[dueEntry]bool{}
+		until := int64(0)
+		for step := range rapid.IntRange(1, 20).Draw(t, "steps") {
+			if step == 19 {
+				until += 6 * FarBucket
 			}
-			tm.horizon = max(tm.horizon, horizon)
-			for b, loaded := range tm.buckets {
-				if !loaded && b.Start <= horizon {
-					t.Fatalf("up to %d the bucket from %d is not loaded", horizon, b.Start)
+			until += rapid.OneOf(rapid.Int64Range(0, 2*MinuteBucket), rapid.Int64Range(0, FarBucket)).Draw(t, "step")
+			tm.prepare(until+rapid.SampledFrom([]int64{0, MinuteBucket, FarBucket}).Draw(t, "prepared"), 5, func(string) {})
+			for {
+				d, ok := tm.pop(until)
+				if ok {
+					if has[d] {
+						t.Fatalf("%v came twice", d)
+					}
+					came, has[d] = append(came, d), true
+					continue
+				}
+				if until < tm.horizon {
+					break
+				}
+				from := tm.horizon
+				to, buckets := tm.ahead(until)
+				g := gathering{from: from, to: to, keep: keep, limit: 2 * keep}
+				for _, b := range buckets {
+					for _, d := range stored[b] {
+						g.add(d.at, d.user)
+					}
+				}
+				if g.to <= from {
+					t.Fatalf("the horizon goes from %d to %d", from, g.to)
+				}
+				tm.horizon = g.to
+				for _, d := range g.found {
+					tm.push(d.at, d.user)
 				}
 			}
+			if now := rapid.Bool().Draw(t, "arm"); now {
+				d := until + 1000 + anyTime.Draw(t, "in")
+				write(d, until)
+				tm.buckets[BucketFor(second(d), until)] = true
+				tm.push(second(d), owed[len(owed)-1].user)
+			}
+			most := 0
+			for _, n := range perSecond {
+				most = max(most, n)
+			}
+			if n := len(tm.due); n > 2*max(keep, most)+5 {
+				t.Fatalf("%d hints are in memory, %d are to be kept, %d are of one second", n, keep, most)
+			}
+			for _, d := range owed {
+				if d.at <= until && !has[d] {
+					t.Fatalf("at %d %v has not come", until, d)
+				}
+			}
+			for _, b := range tm.over(until, nil) {
+				if b.End() > until {
+					t.Fatalf("at %d the bucket up to %d is over", until, b.End())
+				}
+			}
+		}
+		if !slices.IsSortedFunc(came, func(a, b dueEntry) int { return cmp.Compare(a.at, b.at) }) {
+			t.Fatalf("not in order: %v", came)
 		}
 	})
 }
 
-// Over are buckets of which nothing can come up any more, and whose hints were
-// all in the heap.
+// Over are buckets of which nothing can come up any more, and whose every hint has
+// been in memory.
 func TestOver(t *testing.T) {
 	minute := func(n int64) Bucket { return Bucket{Start: n * MinuteBucket, Width: MinuteBucket} }
 	far := func(n int64) Bucket { return Bucket{Start: n * FarBucket, Width: FarBucket} }
-	tm := newTimers([]Bucket{minute(1), minute(2), minute(3), far(0), far(1)})
-	tm.buckets[minute(1)], tm.buckets[minute(2)], tm.buckets[far(0)] = true, true, true
+	tm := newTimers([]Bucket{minute(1), minute(2), minute(3), far(0), far(1)}, 0, 10)
+	tm.horizon = 3 * MinuteBucket
 	for _, c := range []struct {
 		clock int64
 		want  []Bucket
@@ -128,12 +189,9 @@ func TestOver(t *testing.T) {
 		{2*MinuteBucket - 1, nil},
 		{2 * MinuteBucket, []Bucket{minute(1)}},
 		{3*MinuteBucket - 1, []Bucket{minute(1)}},
-		{4 * MinuteBucket, []Bucket{minute(1), minute(2)}}, // the third was never loaded
-		{FarBucket - 1, []Bucket{minute(1), minute(2)}},
-		{FarBucket, []Bucket{far(0), minute(1), minute(2)}},
-		{9 * FarBucket, []Bucket{far(0), minute(1), minute(2)}},
+		{9 * FarBucket, []Bucket{minute(1), minute(2)}}, // the others have not been read
 	} {
-		got := tm.over(c.clock)
+		got := tm.over(c.clock, nil)
 		slices.SortFunc(got, func(a, b Bucket) int { return int(a.Start - b.Start) })
 		if !slices.Equal(got, c.want) {
 			t.Errorf("at %d are over %v, want %v", c.clock, got, c.want)

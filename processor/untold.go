@@ -16,9 +16,7 @@ import (
 
 // told sees to the timer index after the user's state was changed.
 func (p *Partition) told(st *rules.State, user string, before int64, changed bool) {
-	if st.TimerHint() <= p.clock {
-		st.SetTimerHint(0) // it has come up
-	}
+	p.spend(st, p.clock)
 	due, ok := st.NextDue(p.set)
 	armed := false
 	switch {
@@ -27,7 +25,10 @@ func (p *Partition) told(st *rules.State, user string, before int64, changed boo
 		armed = p.rearm(st, user, before)
 	default:
 		// Due already. Should the replay end here, somebody has to look again.
-		st.SetTimerHint(second(due))
+		if p.promised() {
+			st.DropTimerHint()
+		}
+		st.AddTimerHint(second(due))
 		p.armed = append(p.armed, dueEntry{due, strings.Clone(user)})
 		heap.Push(&p.replay.overdue, dueEntry{second(due), strings.Clone(user)})
 		armed = true
@@ -148,23 +149,13 @@ func (p *Partition) passTo(ctx context.Context, to int64) error {
 	if to <= p.clock {
 		return nil
 	}
-	if err := p.reach(ctx, to); err != nil {
-		return err
-	}
-	p.wantDue(to)
-	if err := p.load(ctx); err != nil {
-		return err
-	}
-	for n := 1; ; n++ {
-		d, ok := p.timers.pop(to)
+	for {
+		d, ok, err := p.hint(ctx, to)
+		if err != nil {
+			return err
+		}
 		if !ok {
 			break
-		}
-		if n%chunk == 0 {
-			p.wantDue(to)
-			if err := p.load(ctx); err != nil {
-				return err
-			}
 		}
 		p.clock = max(p.clock, d.at)
 		st, err := p.state(ctx, d.user)
@@ -179,10 +170,8 @@ func (p *Partition) passTo(ctx context.Context, to int64) error {
 		case second(due) == second(d.at):
 			p.timers.push(due, d.user)
 		default:
-			if st.TimerHint() <= d.at {
-				st.SetTimerHint(0)
-			}
-			if p.rearm(st, d.user, due) {
+			p.spend(st, d.at)
+			if p.rearm(st, d.user, -1) {
 				p.keep(d.user, true)
 			}
 		}

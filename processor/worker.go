@@ -1,6 +1,7 @@
 package processor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -60,8 +61,12 @@ type Status struct {
 // where it left it.
 const fenceCheck = time.Second
 
-// inboxLimit is how many bytes may wait for a worker before delivery pauses.
-const inboxLimit = 4 << 20
+// tellCrowded is how often a partition tells of what was refused.
+const tellCrowded = time.Minute
+
+// defaultInbox is how many bytes may wait for a worker before delivery pauses,
+// unless the configuration says so.
+const defaultInbox = 4 << 20
 
 func newWorker(pr *Processor, input TopicPartition) *worker {
 	return &worker{pr: pr, input: input, wake: make(chan struct{}, 1), done: make(chan struct{}),
@@ -83,7 +88,7 @@ func (w *worker) deliver(recs []Record, end int64) {
 	}
 	w.inbox = append(w.inbox, recs)
 	w.end = max(w.end, end)
-	if w.bytes > inboxLimit && !w.paused {
+	if w.bytes > cmp.Or(w.pr.cfg.InboxBytes, defaultInbox) && !w.paused {
 		w.paused = true
 		w.pr.cfg.Source.Pause(w.input)
 	}
@@ -202,7 +207,7 @@ func (w *worker) recover(part *Partition, cause error) {
 func (w *worker) serve(ctx context.Context, p *Partition) error {
 	cfg := w.pr.cfg
 	now := time.Now()
-	lastFlush, opened, checked := time.Time{}, now, now
+	lastFlush, opened, checked, told := time.Time{}, now, now, time.Time{}
 	if err := p.Consume(ctx, nil); err != nil { // a replay may need no records
 		return err
 	}
@@ -241,6 +246,10 @@ func (w *worker) serve(ctx context.Context, p *Partition) error {
 			more = more || firing
 		}
 		now = time.Now()
+		if p.crowded.starts > 0 && now.Sub(told) >= tellCrowded {
+			told = now
+			w.tellCrowded(p)
+		}
 		if !p.Open() {
 			opened = now
 		}
@@ -289,6 +298,14 @@ func (w *worker) serve(ctx context.Context, p *Partition) error {
 		case <-time.After(wait):
 		}
 	}
+}
+
+// tellCrowded says that a user has too much pending.
+func (w *worker) tellCrowded(p *Partition) {
+	w.pr.cfg.Logger.Warn("starts are refused: a user has as much pending as is allowed",
+		"partition", w.input.String(), "user", Hidden(p.crowded.user), "refused", p.crowded.starts, "next_offset", p.Offset(),
+		"wayout", "look at the events of the partition before that offset; leave that user's out, or give the rule no key, or an unless")
+	p.crowded = crowded{}
 }
 
 // mayGoOn says that not too much waits to be published.

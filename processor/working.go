@@ -1,6 +1,7 @@
 package processor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -48,6 +49,14 @@ func (p *Partition) load(ctx context.Context) error {
 func (p *Partition) state(ctx context.Context, user string) (*rules.State, error) {
 	k := keyOf(user)
 	n, ok := p.book.find(k)
+	if ok && p.held && n == p.at {
+		p.book.places[n].used = true
+		return &p.st, nil
+	}
+	if p.held {
+		p.putBack()
+		n, ok = p.book.find(k) // it may have had to go
+	}
 	if !ok && p.book.evicted {
 		p.missing = append(p.missing, user)
 		if err := p.load(ctx); err != nil {
@@ -75,13 +84,34 @@ func (p *Partition) state(ctx context.Context, user string) (*rules.State, error
 // known says that the user whose state was decoded last has one.
 func (p *Partition) known() bool { return p.at != nowhere && len(p.book.use(p.at)) > 0 }
 
-// keep puts back the state that was decoded last: the user's.
+// keep puts back the state that was decoded last: the user's. A large one only
+// once another is needed: a user gone wild has many events in a row.
 func (p *Partition) keep(user string, armed bool) {
+	p.wrote = true
+	if p.at != nowhere && p.book.stateSize(p.at) >= cmp.Or(p.cfg.HoldBytes, defaultHold) {
+		p.st.Trim(p.set)
+		p.book.note(p.at, len(user)+p.book.stateSize(p.at), true, armed)
+		p.held = true
+		return
+	}
 	p.encoded = p.st.Append(p.encoded[:0], p.set)
 	if p.at == nowhere {
 		p.book.put(keyOf(user), user, p.encoded, true, armed)
 	} else {
 		p.book.replace(p.at, user, p.encoded, true, armed)
 	}
-	p.wrote = true
+}
+
+// defaultHold is from how many bytes on a state is put back late.
+const defaultHold = 4 << 10
+
+// putBack brings the book up to what is held.
+func (p *Partition) putBack() {
+	if !p.held {
+		return
+	}
+	p.held = false
+	user, _, _ := p.book.read(p.book.places[p.at])
+	p.encoded = p.st.Append(p.encoded[:0], p.set)
+	p.book.replace(p.at, string(user), p.encoded, true, false)
 }

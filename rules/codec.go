@@ -14,7 +14,7 @@ import (
 //	version   1 byte
 //	newest    zigzag
 //	sections  uvarint, bits below
-//	hint      zigzag, due - newest
+//	hint      zigzag, due - newest, of the user's next timer index entry
 //	recent    count, 6 bytes each
 //	attrs     count, each: id (4 bytes), value
 //	metrics   count, each: id, kind | 0x80 if keyed, points from the newest
@@ -32,6 +32,7 @@ import (
 //	          phase is shifted by 3, the third bit says that it is watched: then,
 //	          unless over, follow the hits: count, ids
 //	swept     count, each: id, zigzag newest - t
+//	hints     count, of further entries each: how much later it is than the one before
 //
 // Version 1 had the sections up to pending, and of metrics counts and lasts. Its
 // bytes mean the same here.
@@ -47,6 +48,7 @@ const (
 	hasSends
 	hasExposures
 	hasSwept
+	hasHints
 	knownSections = 1<<iota - 1
 )
 
@@ -78,8 +80,8 @@ const keyedMetric = 0x80
 func (st *State) Append(dst []byte, s *Set) []byte {
 	st.drop(s)
 	sections := uint64(0)
-	for bit, there := range [...]bool{st.hint != 0, len(st.recent) > 0, len(st.attrs) > 0, len(st.metrics) > 0, len(st.sent) > 0,
-		len(st.instances) > 0, len(st.sends) > 0, len(st.exposures) > 0, len(st.swept) > 0} {
+	for bit, there := range [...]bool{len(st.hints) > 0, len(st.recent) > 0, len(st.attrs) > 0, len(st.metrics) > 0, len(st.sent) > 0,
+		len(st.instances) > 0, len(st.sends) > 0, len(st.exposures) > 0, len(st.swept) > 0, len(st.hints) > 1} {
 		if there {
 			sections |= 1 << bit
 		}
@@ -91,8 +93,8 @@ func (st *State) Append(dst []byte, s *Set) []byte {
 	dst = append(dst, version)
 	dst = binary.AppendVarint(dst, st.newest)
 	dst = binary.AppendUvarint(dst, sections)
-	if st.hint != 0 {
-		dst = binary.AppendVarint(dst, st.hint-st.newest)
+	if len(st.hints) > 0 {
+		dst = binary.AppendVarint(dst, st.TimerHint()-st.newest)
 	}
 	if len(st.recent) > 0 {
 		dst = binary.AppendUvarint(dst, uint64(len(st.recent)/idBytes))
@@ -130,7 +132,14 @@ func (st *State) Append(dst []byte, s *Set) []byte {
 			dst = st.appendExposure(dst, &st.exposures[i], version)
 		}
 	}
-	return st.appendTimes(dst, st.swept)
+	dst = st.appendTimes(dst, st.swept)
+	if n := len(st.hints); n > 1 {
+		dst = binary.AppendUvarint(dst, uint64(n-1))
+		for i := n - 2; i >= 0; i-- {
+			dst = binary.AppendUvarint(dst, uint64(st.hints[i]-st.hints[i+1]))
+		}
+	}
+	return dst
 }
 
 func (st *State) appendTimes(dst []byte, times []ruleTime) []byte {

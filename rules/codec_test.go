@@ -23,7 +23,10 @@ func TestStoredStateIsTheState(t *testing.T) {
 		cut := rapid.IntRange(0, len(inputs)).Draw(t, "cut")
 		st := &rules.State{}
 		stepAll(set, st, user, inputs[:cut], nil)
-		st.SetTimerHint(rapid.SampledFrom([]int64{0, start - 5, start + 20_000}).Draw(t, "hint"))
+		for due := int64(start + 20_000); rapid.Bool().Draw(t, "another hint"); {
+			st.AddTimerHint(due)
+			due -= rapid.SampledFrom([]int64{1, 20_000, 20_005}).Draw(t, "earlier")
+		}
 		blob := st.Append(nil, set)
 		copied := &rules.State{}
 		if err := copied.Decode(blob); err != nil {
@@ -32,7 +35,7 @@ func TestStoredStateIsTheState(t *testing.T) {
 		if again := copied.Append(nil, set); !bytes.Equal(again, blob) {
 			t.Fatalf("stored %x, stored again %x", blob, again)
 		}
-		if st.Newest() != copied.Newest() || st.Pending() != copied.Pending() || st.TimerHint() != copied.TimerHint() {
+		if st.Newest() != copied.Newest() || st.Pending() != copied.Pending() || st.TimerHint() != copied.TimerHint() || st.TimerHints() != copied.TimerHints() {
 			t.Fatalf("newest %d, %d; pending %d, %d; hint %d, %d", st.Newest(), copied.Newest(), st.Pending(), copied.Pending(), st.TimerHint(), copied.TimerHint())
 		}
 		a, b := stepAll(set, st, user, inputs[cut:], nil), stepAll(set, copied, user, inputs[cut:], nil)
@@ -161,7 +164,7 @@ func goldenBytes(t *testing.T) []byte {
 func TestGoldenState(t *testing.T) {
 	set := compile(t, goldenRules)
 	st := play(t, set, goldenScript, false).state
-	st.SetTimerHint(start + minute)
+	st.AddTimerHint(start + minute)
 	if got, want := st.Append(nil, set), goldenBytes(t); !bytes.Equal(got, want) {
 		t.Errorf("stored as\n%x, want\n%x", got, want)
 	}
@@ -209,7 +212,8 @@ func TestDecodeErrors(t *testing.T) {
 	}
 	check("a byte too many", append(slices.Clone(good), 0), "1 bytes after its end")
 	check("a later version", append([]byte{4}, good[1:]...), "version 4, this program reads versions 1 to 3")
-	check("an unknown section", []byte{2, 0, 0x80, 4}, "unknown sections 0x200")
+	check("an unknown section", []byte{2, 0, 0x80, 8}, "unknown sections 0x400")
+	check("further index entries without a first", []byte{2, 0, 0x80, 4, 1, 5}, "cut short")
 	check("an unknown flag of an instance", []byte{2, 0, 0x20, 1, 1, 2, 3, 4, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0}, "damaged")
 	check("an unknown kind of metric", []byte{2, 0, 8, 1, 1, 2, 3, 4, 7, 0}, "damaged")
 	check("a sum that is a text", []byte{2, 0, 8, 1, 1, 2, 3, 4, 3, 1, 0, byte(rules.String), 1, 'x'}, "damaged")

@@ -114,7 +114,7 @@ type Result struct {
 	Unread     bool // nothing in the set looks at events of this type
 	Missing    int  // conditions, keys and data values that read what is not there
 	Mismatches int  // attribute values of another type than declared
-	Refused    int  // instances not started, or not deferred: the user has too many
+	Refused    int  // instances not started, not restarted or not deferred: the user has too many, or too large ones
 
 	scratch stepper // memory of the last Step, for the next
 }

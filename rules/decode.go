@@ -31,7 +31,7 @@ func (st *State) decode(r *reader) error {
 		return fmt.Errorf("stored state has unknown sections %#x: it was written by a newer version of nudged", sections)
 	}
 	if sections&hasHint != 0 {
-		st.hint = st.newest + r.varint()
+		st.hints = append(st.hints, st.newest+r.varint())
 	}
 	if sections&hasRecent != 0 {
 		st.recent = append(st.recent, r.take(r.count(idBytes)*idBytes)...)
@@ -66,6 +66,15 @@ func (st *State) decode(r *reader) error {
 	}
 	if sections&hasSwept != 0 {
 		st.swept = st.decodeTimes(r, st.swept)
+	}
+	if sections&hasHints != 0 {
+		if len(st.hints) == 0 {
+			r.fail()
+		}
+		for range r.count(1) {
+			st.hints = append(st.hints, st.hints[len(st.hints)-1]+int64(r.uvarint()&math.MaxInt64))
+		}
+		slices.Reverse(st.hints)
 	}
 	if r.err == nil && len(r.b) != 0 {
 		return fmt.Errorf("stored state has %d bytes after its end", len(r.b))

@@ -36,6 +36,9 @@ func (s *Set) Index() error {
 	if s.MaxPending == 0 {
 		s.MaxPending = DefaultMaxPending
 	}
+	if s.MaxPendingBytes == 0 {
+		s.MaxPendingBytes = DefaultMaxPendingBytes
+	}
 	s.names = map[ID]string{}
 	s.rules = map[ID]*Rule{}
 	s.metrics = map[ID]*Metric{}

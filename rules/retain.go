@@ -2,6 +2,11 @@ package rules
 
 import "slices"
 
+// Trim drops what the set does not read any more, and what has left its window, as
+// Append does: so that it makes no difference to the bytes how often the state was
+// stored on the way.
+func (st *State) Trim(s *Set) { st.drop(s) }
+
 // drop removes what nothing can need any more.
 func (st *State) drop(s *Set) {
 	keptAttrs := st.attrs[:0]

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -203,6 +204,41 @@ rules:
 		1d r/1 sent
 		1d r/2 sent
 		1d r/3 sent`)
+}
+
+// What a user's pending instances keep of their events is bounded too: beyond that
+// nothing starts, and nothing is moved that would keep more.
+func TestWhatPendingInstancesKeepIsBounded(t *testing.T) {
+	set := compile(t, `
+rules:
+  - {name: r, on: go, key: event.k, wait: 1d, restart: true, send: {channel: push, class: transactional, template: t, data: {note: trigger.note}}}
+`)
+	set.MaxPendingBytes = 1000
+	st, refused := &rules.State{}, 0
+	for i, c := range []struct {
+		k       string
+		note    int
+		refused int
+		pending int
+	}{
+		{"1", 300, 0, 1}, {"2", 300, 0, 2}, {"1", 400, 0, 2}, {"3", 900, 0, 3}, // the one that goes beyond it
+		{"4", 1, 1, 3}, {"1", 400, 2, 3},
+	} {
+		out := rules.Result{}
+		set.Step(st, "u1", rules.Input{Event: event(set, strconv.Itoa(i), "go", start+int64(i)*minute, "k="+c.k, "note="+strings.Repeat("x", c.note))}, &out)
+		if refused += out.Refused; refused != c.refused || st.Pending() != c.pending {
+			t.Errorf("%d: %d refused, %d pending; want %d, %d", i, refused, st.Pending(), c.refused, c.pending)
+		}
+	}
+	if due, _ := st.NextDue(set); due != start+day+minute {
+		t.Errorf("next due after %d minutes, want that of the second start: what was moved before stays moved, what was refused does not move", (due-start-day)/minute)
+	}
+	// Once something has fired there is room.
+	out := rules.Result{}
+	set.Step(st, "u1", rules.Input{Until: start + day + 3*minute}, &out)
+	if len(out.Decisions) != 3 || st.Pending() != 0 {
+		t.Errorf("%d decisions, %d pending", len(out.Decisions), st.Pending())
+	}
 }
 
 // A thousand instances that one event ends, leads on or fires take no time that

@@ -18,6 +18,9 @@ const DefaultRecentIDs = 16
 // DefaultMaxPending is how many instances a user may have pending.
 const DefaultMaxPending = 1000
 
+// DefaultMaxPendingBytes is how much they may keep of the events that started them.
+const DefaultMaxPendingBytes = 256 << 10
+
 // AnyType in an On list matches events of every type.
 const AnyType = "*"
 
@@ -174,7 +177,10 @@ type Set struct {
 	// MaxPending bounds the pending instances of a user, so that a user gone wild
 	// cannot make each of his events dear; 0: DefaultMaxPending.
 	MaxPending int
-	Version    string // of the rule text: "sha256:…"
+	// MaxPendingBytes bounds what they keep of the events that started them; 0:
+	// DefaultMaxPendingBytes. The event that goes beyond it is the last one.
+	MaxPendingBytes int
+	Version         string // of the rule text: "sha256:…"
 
 	fieldIDs    []ID
 	plans       map[string]*plan

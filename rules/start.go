@@ -25,7 +25,7 @@ func (sp *stepper) start(r *Rule, p *plan, e *Event) {
 	if pending >= 0 && !r.Restart {
 		return
 	}
-	if pending < 0 && !r.isOneSend() && sp.crowded() {
+	if pending < 0 && !r.isOneSend() && sp.crowded() || pending >= 0 && sp.heavy() {
 		sp.out.Refused++
 		return
 	}
@@ -85,7 +85,7 @@ func (sp *stepper) triggers(r *Rule, in *Instance) bool {
 func (sp *stepper) crowded() bool {
 	n := len(sp.st.instances)
 	if n < sp.set.MaxPending {
-		return false
+		return sp.heavy()
 	}
 	if sp.ended {
 		for i := range sp.st.instances {
@@ -95,6 +95,19 @@ func (sp *stepper) crowded() bool {
 		}
 	}
 	return n >= sp.set.MaxPending
+}
+
+// heavy says that the user's pending instances keep as much as is allowed.
+func (sp *stepper) heavy() bool {
+	size := 0
+	for i := range sp.st.instances {
+		in := &sp.st.instances[i]
+		size += len(in.Key) + len(in.Trigger.ID) + len(in.Trigger.typ) + len(in.Trigger.Trace)
+		for j := range in.Trigger.Fields {
+			size += len(in.Trigger.Fields[j].Value.str)
+		}
+	}
+	return size >= sp.set.MaxPendingBytes
 }
 
 // triggerOf notes the triggering event, without its fields. Its strings still

@@ -7,9 +7,9 @@ import (
 // State is what is known of one user. It is changed by Step alone and stored as
 // the bytes of Append. The zero State is that of a user never seen.
 type State struct {
-	newest    int64  // time of the newest event
-	hint      int64  // due time of the user's timer index entry; 0: none
-	recent    []byte // ids of recent events, oldest first, idBytes each
+	newest    int64   // time of the newest event
+	hints     []int64 // due times of the user's timer index entries, the next one last
+	recent    []byte  // ids of recent events, oldest first, idBytes each
 	attrs     []attrState
 	metrics   []metricState
 	sent      []ruleTime // last send of rules with a cooldown
@@ -98,6 +98,7 @@ const over = -1
 // Reset empties the state for reuse, keeping its memory.
 func (st *State) Reset() {
 	*st = State{
+		hints:     st.hints[:0],
 		recent:    st.recent[:0],
 		attrs:     st.attrs[:0],
 		metrics:   st.metrics[:0],
@@ -116,13 +117,46 @@ func (st *State) Newest() int64 { return st.newest }
 // Pending is the number of pending instances.
 func (st *State) Pending() int { return len(st.instances) }
 
-// TimerHint returns the due time under which the timer index lists the user, 0
-// if it does not. An entry may be older than what is pending now: it is only a
-// hint to look at the user by then.
-func (st *State) TimerHint() int64 { return st.hint }
+// maxTimerHints is how many index entries a state knows of. Of more than that the
+// last is forgotten: it comes up in vain.
+const maxTimerHints = 8
 
-// SetTimerHint records that the timer index lists the user at due.
-func (st *State) SetTimerHint(due int64) { st.hint = due }
+// TimerHint returns the due time of the next timer index entry that lists the
+// user, 0 if none does. An entry may be older than what is pending now: it is only
+// a hint to look at the user by then.
+func (st *State) TimerHint() int64 {
+	if n := len(st.hints); n > 0 {
+		return st.hints[n-1]
+	}
+	return 0
+}
+
+// TimerHints is how many timer index entries list the user, as far as known.
+func (st *State) TimerHints() int { return len(st.hints) }
+
+// AddTimerHint records that the timer index lists the user at due, which is
+// before TimerHint if there is one. The later entries will do again once this one
+// has come up: so that being armed over and over does not fill the index.
+func (st *State) AddTimerHint(due int64) {
+	if len(st.hints) == maxTimerHints {
+		st.hints = append(st.hints[:0], st.hints[1:]...)
+	}
+	st.hints = append(st.hints, due)
+}
+
+// DropTimerHint takes TimerHint back.
+func (st *State) DropTimerHint() {
+	if n := len(st.hints); n > 0 {
+		st.hints = st.hints[:n-1]
+	}
+}
+
+// SpendTimerHints drops the entries that have come up by until.
+func (st *State) SpendTimerHints(until int64) {
+	for len(st.hints) > 0 && st.TimerHint() <= until {
+		st.DropTimerHint()
+	}
+}
 
 // Instances returns what is pending, for telling people about it.
 func (st *State) Instances() []Instance { return st.instances }

@@ -182,7 +182,8 @@ func processing(c *config.Config, topology *kafka.Topology, partitions int) proc
 			MaxEvent:   c.MaxEventBytes,
 			Decisions:  decisionLevels[c.Decisions],
 			CacheBytes: c.CacheBytes / partitions,
-			BatchUsers: 20_000, BatchBytes: 8 << 20, OutboxLimit: 4,
+			MaxHints:   share(400_000, partitions, 5_000, 50_000),
+			BatchUsers: 20_000, BatchBytes: share(64<<20, partitions, 1<<20, 8<<20), OutboxLimit: 4,
 		},
 		Answers:        processor.Answers{OnOffsetReset: processor.OffsetReset(c.OnOffsetReset), AcceptStateLoss: c.AcceptStateLoss},
 		StartLatest:    c.Kafka.Start == "latest",
@@ -190,11 +191,15 @@ func processing(c *config.Config, topology *kafka.Topology, partitions int) proc
 		SendGap:        min(20*time.Millisecond, time.Duration(c.CommitInterval)),
 		BacklogGap:     max(500*time.Millisecond, time.Duration(c.CommitInterval)),
 		FlushGap:       5 * time.Millisecond, BatchAge: 2 * time.Second, FiresPerBatch: 5000,
+		InboxBytes: share(64<<20, partitions, 256<<10, 4<<20),
 	}
 }
 
 // home is the partition that Kafka's default partitioner chooses for a key.
 func home(key string, partitions int32) int32 { return sim.PartitionOf(key, int(partitions)) }
+
+// share is a partition's part of what all have together, within bounds.
+func share(all, partitions, least, most int) int { return min(max(all/partitions, least), most) }
 
 // pages are what the process answers over HTTP.
 func (d *Daemon) pages(pr *processor.Processor, counters *processor.Counters, observer *telemetry.Observer, now func() int64,

@@ -212,7 +212,7 @@ func TestFaultsAreNamed(t *testing.T) {
 		"offset moved":     {func(f *Facts) { f.Kafka.Partitions[0].Kafka.Offset = 89 }, Failure, "state", "somebody has moved it", "--on-offset-reset"},
 		"strange metadata": {func(f *Facts) { f.Kafka.Partitions[0].Kafka.Metadata = "" }, Failure, "state", "was not written by nudged", "--on-offset-reset"},
 		"offsets expired":  {func(f *Facts) { f.Kafka.Partitions[0].Kafka.Committed = false }, Failure, "state", "expired or the group was deleted", "--on-offset-reset"},
-		"counts":           {func(f *Facts) { f.Kafka.Partitions[0].Kafka.Counts.Input = 2 }, Failure, "state", "numbers of partitions have changed", "Set them back"},
+		"counts":           {func(f *Facts) { f.Kafka.Partitions[0].Kafka.Counts.Input = 2 }, Failure, "state", "numbers of partitions have changed", "nudged rescale"},
 		"two deployments":  {func(f *Facts) { f.Kafka.Partitions[0].Header.ID = "nudged id.another 1" }, Failure, "state", "two deployments", "another Redis"},
 		"cut":              {func(f *Facts) { f.Kafka.Partitions[0].Kafka.Start = 95 }, Failure, "state", "the log begins at 95", "--accept-state-loss"},
 		"renamed": {func(f *Facts) {

@@ -96,6 +96,7 @@ func (t *Telemetry) Watch(s Sources) error {
 	count(&mDeadLetters, c.DeadLetters.Load)
 	count(&mMissing, c.Missing.Load)
 	count(&mMismatches, c.Mismatches.Load)
+	count(&mRefused, c.Refused.Load)
 	count(&mFires, c.Fired.Load)
 	count(&mBatches, c.Batches.Load)
 	count(&mStates, c.Written.Load)

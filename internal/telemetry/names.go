@@ -99,6 +99,7 @@ var (
 	mDeadLetters  = metricDef{name: "nudged.dead_letters", unit: "{record}", help: "Input records set aside", kind: counter}
 	mMissing      = metricDef{name: "nudged.expressions.missing", unit: "{expression}", help: "Expressions that read what is not there", kind: counter}
 	mMismatches   = metricDef{name: "nudged.attributes.mismatched", unit: "{value}", help: "Attribute values of another type than declared", kind: counter}
+	mRefused      = metricDef{name: "nudged.instances.refused", unit: "{instance}", help: "Instances not started because their user has as much pending as is allowed", kind: counter}
 	mFires        = metricDef{name: "nudged.fires", unit: "{fire}", help: "Users whose timers fired", kind: counter}
 	mDecisions    = metricDef{name: "nudged.decisions", unit: "{decision}", help: "Decisions, by rule and what was decided: sent, or why not", kind: counter, labels: perDecision}
 	mLateness     = metricDef{name: "nudged.timer.lateness", unit: "s", help: "From when a timer was due to when it fired", kind: histogram, bounds: slow}
@@ -127,7 +128,7 @@ var (
 )
 
 var runMetrics = []*metricDef{
-	&mEvents, &mUnread, &mDuplicates, &mPulledBack, &mDeadLetters, &mMissing, &mMismatches, &mFires, &mDecisions, &mLateness, &mSendLatency,
+	&mEvents, &mUnread, &mDuplicates, &mPulledBack, &mDeadLetters, &mMissing, &mMismatches, &mRefused, &mFires, &mDecisions, &mLateness, &mSendLatency,
 	&mBatch, &mBatchWrite, &mCommit, &mRedis, &mBatches, &mStates, &mLookups, &mLoads, &mTransactions, &mAborted, &mFenced, &mStoreErrors,
 	&mReplayed, &mLagRecords, &mLagSeconds, &mClockLag, &mReady, &mAutoPaused, &mAlarm, &mStopped, &mPending,
 }

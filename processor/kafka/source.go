@@ -42,6 +42,9 @@ type Source struct {
 // memory and save nothing.
 const fetchPartitionBytes = 512 << 10
 
+// fetchBytes bounds a fetch from one broker.
+const fetchBytes = 16 << 20
+
 // fetchWait is how long the broker may hold a fetch that finds nothing. A
 // partition that is started or resumed meanwhile is read only after it; what
 // comes in for the others ends it at once.
@@ -151,6 +154,7 @@ func (s *Source) Start(tp processor.TopicPartition, offset int64) {
 			kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 			kgo.KeepControlRecords(),
 			kgo.FetchMaxPartitionBytes(fetchPartitionBytes),
+			kgo.FetchMaxBytes(fetchBytes),
 			kgo.FetchMaxWait(fetchWait),
 		)
 		cl, err := kgo.NewClient(opts...)

@@ -199,13 +199,14 @@ func (s *Store) Users(_ context.Context, tp processor.TopicPartition, slice int)
 }
 
 // Timers implements processor.Store. Entries come in the order they were written.
-func (s *Store) Timers(_ context.Context, tp processor.TopicPartition, b processor.Bucket) ([]processor.TimerEntry, error) {
+func (s *Store) Timers(_ context.Context, tp processor.TopicPartition, b processor.Bucket, from, n int) ([]processor.TimerEntry, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if p := s.partitions[tp]; p != nil {
-		return slices.Clone(p.timers[b]), nil
+	p := s.partitions[tp]
+	if p == nil || from >= len(p.timers[b]) {
+		return nil, nil
 	}
-	return nil, nil
+	return slices.Clone(p.timers[b][from:min(from+n, len(p.timers[b]))]), nil
 }
 
 // Wipe implements processor.Store. Names of rules stay, since the claim has

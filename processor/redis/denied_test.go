@@ -93,7 +93,7 @@ func everything(t *testing.T, s *redis.Store) []func() error {
 		func() error { _, err := s.Names(ctx, tp); return err },
 		func() error { _, err := s.CountTimers(ctx, tp); return err },
 		func() error {
-			_, err := s.Timers(ctx, tp, processor.Bucket{Start: 3 * processor.FarBucket, Width: processor.FarBucket})
+			_, err := s.Timers(ctx, tp, processor.Bucket{Start: 3 * processor.FarBucket, Width: processor.FarBucket}, 0, 10)
 			return err
 		},
 		func() error { return s.Wipe(ctx, tp, 1) },

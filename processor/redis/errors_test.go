@@ -29,7 +29,7 @@ func calls(ctx context.Context, s *redis.Store) map[string]func() error {
 		"Fence":        func() error { _, _, err := s.Fence(ctx, tp); return err },
 		"States":       func() error { _, err := s.States(ctx, tp, []string{"ann"}); return err },
 		"CountTimers":  func() error { _, err := s.CountTimers(ctx, tp); return err },
-		"Timers":       func() error { _, err := s.Timers(ctx, tp, processor.Bucket{}); return err },
+		"Timers":       func() error { _, err := s.Timers(ctx, tp, processor.Bucket{}, 0, 10); return err },
 		"Wipe":         func() error { return s.Wipe(ctx, tp, 1) },
 	}
 }

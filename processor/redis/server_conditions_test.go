@@ -113,7 +113,7 @@ func TestRights(t *testing.T) {
 		"-@scripting": func(s *store) error { return s.Write(t.Context(), tp, batch(2)) },
 		"-hset":       func(s *store) error { return s.Write(t.Context(), tp, batch(1)) },
 		"-hmget":      func(s *store) error { _, err := s.States(t.Context(), tp, []string{"user 1"}); return err },
-		"-lrange":     func(s *store) error { _, err := s.Timers(t.Context(), tp, processor.Bucket{}); return err },
+		"-lrange":     func(s *store) error { _, err := s.Timers(t.Context(), tp, processor.Bucket{}, 0, 10); return err },
 		"-hgetall":    func(s *store) error { _, err := s.Peek(t.Context(), tp); return err },
 		"-scan":       func(s *store) error { return s.Wipe(t.Context(), tp, 1) },
 		"-watch":      func(s *store) error { return s.Write(t.Context(), tp, batch(1)) },

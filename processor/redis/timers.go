@@ -39,11 +39,11 @@ func parseTimer(b processor.Bucket, member string) (processor.TimerEntry, error)
 	return processor.TimerEntry{At: b.Start + int64(seconds)*1000, User: member[n:]}, nil
 }
 
-// Timers implements processor.Store. Entries come in the order they were written.
-func (s *Store) Timers(ctx context.Context, tp processor.TopicPartition, b processor.Bucket) ([]processor.TimerEntry, error) {
+// Timers implements processor.Store.
+func (s *Store) Timers(ctx context.Context, tp processor.TopicPartition, b processor.Bucket, from, n int) ([]processor.TimerEntry, error) {
 	const op = "reading timers"
 	p := newPartition(s.group, tp)
-	list, err := s.client.LRange(ctx, p.timerList(bucketNumber(b)), 0, -1).Result()
+	list, err := s.client.LRange(ctx, p.timerList(bucketNumber(b)), int64(from), int64(from+n)-1).Result()
 	if err != nil {
 		return nil, s.failure(op, p, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 
 	"github.com/cespare/xxhash/v2"
@@ -245,9 +246,11 @@ type arrival struct {
 
 // moved returns a state, decoded, as it comes from a partition whose clock stands at from to one
 // whose clock stands at to. An entry that is still to come up there is one that is
-// to come up here; what is due already comes up at once.
+// to come up here; what is due already comes up at once. Further entries stay behind:
+// the one that comes up sees to the next.
 func moved(st *rules.State, set *rules.Set, u processor.StateWrite, from, to int64) arrival {
-	at := st.TimerHint()
+	before, hints := st.TimerHint(), st.TimerHints()
+	at := before
 	if at <= from {
 		at = 0
 	}
@@ -257,8 +260,11 @@ func moved(st *rules.State, set *rules.Set, u processor.StateWrite, from, to int
 	if at != 0 {
 		at = max(at, second(to))
 	}
-	if at != st.TimerHint() {
-		st.SetTimerHint(at)
+	if at != before || hints > 1 {
+		st.SpendTimerHints(math.MaxInt64)
+		if at != 0 {
+			st.AddTimerHint(at)
+		}
 		u.State = st.Append(nil, set)
 	}
 	return arrival{u, at}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -233,7 +234,7 @@ func (w *world) requirePlaced(partitions int32) (states map[string][]byte, liste
 			w.t.Fatal(err)
 		}
 		for _, b := range claimed.Buckets {
-			entries, err := w.store.Timers(w.t.Context(), at(p), b)
+			entries, err := w.store.Timers(w.t.Context(), at(p), b, 0, math.MaxInt32)
 			if err != nil {
 				w.t.Fatal(err)
 			}

@@ -3,6 +3,7 @@ package rescale_test
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -61,6 +62,8 @@ func TestStatesAndTimersArriveAsTheyWere(t *testing.T) {
 					t.Errorf("user %s is due at %d and listed at %v", user, due, entries)
 				case home(user, former) != home(user, later) && len(entries) > 1:
 					t.Errorf("user %s has moved and is listed %d times", user, len(entries))
+				case home(user, former) != home(user, later) && w.hints(after[user]) > len(entries):
+					t.Errorf("user %s has moved, is listed %d times, and his state says %d times", user, len(entries), w.hints(after[user]))
 				}
 				if ok {
 					pending++
@@ -73,6 +76,16 @@ func TestStatesAndTimersArriveAsTheyWere(t *testing.T) {
 	}
 }
 
+// hints is how often a state says that the timer index lists it.
+func (w *world) hints(state []byte) int {
+	w.t.Helper()
+	var st rules.State
+	if err := st.Decode(state); err != nil {
+		w.t.Fatal(err)
+	}
+	return st.TimerHints()
+}
+
 // decode returns a state without what says where the timer index lists it, and without
 // which occurrences of schedules it has had, which the move may add.
 func (w *world) decode(state []byte) (plain []byte, due int64, ok bool) {
@@ -82,7 +95,7 @@ func (w *world) decode(state []byte) (plain []byte, due int64, ok bool) {
 		w.t.Fatal(err)
 	}
 	due, ok = st.NextDue(w.set)
-	st.SetTimerHint(0)
+	st.SpendTimerHints(math.MaxInt64)
 	st.MarkSwept(w.set, 1<<45)
 	return st.Append(nil, w.set), due, ok
 }

@@ -159,7 +159,7 @@ func (o *owner) states(users ...string) [][]byte {
 
 func (o *owner) timers(b processor.Bucket) []processor.TimerEntry {
 	o.t.Helper()
-	got, err := o.store.Timers(o.ctx(), o.tp, b)
+	got, err := o.store.Timers(o.ctx(), o.tp, b, 0, 1<<20)
 	if err != nil {
 		o.t.Fatalf("Timers: %v", err)
 	}

@@ -12,6 +12,7 @@ var timerTests = map[string]func(*testing.T, processor.Store){
 	"TimersAppended":            testTimersAppended,
 	"TimersOfOddUsers":          testTimersUsers,
 	"TimersManyInABucket":       testTimersMany,
+	"TimersInPages":             testTimersPages,
 	"TimersBucketsOver":         testTimersDone,
 	"TimersInABucketJustOver":   testTimersDoneAndWritten,
 	"TimersBucketWithoutEntry":  testTimersEmpty,
@@ -34,6 +35,31 @@ func (o *owner) arm(b processor.Bucket, isNew bool, entries ...processor.TimerEn
 	o.write(func(w *processor.Batch) {
 		w.Timers = []processor.TimerWrite{{Bucket: b, New: isNew, Entries: entries}}
 	})
+}
+
+// A bucket is read page by page, while it grows at its end.
+func testTimersPages(t *testing.T, s processor.Store) {
+	o, _ := claim(t, s, epoch, mine)
+	b := far(7)
+	var want []processor.TimerEntry
+	for i := range int64(10) {
+		want = append(want, processor.TimerEntry{At: b.Start + i%3*1000, User: fmt.Sprint("user", i)})
+	}
+	o.arm(b, true, want[:7]...)
+	page := func(from, n int) []processor.TimerEntry {
+		t.Helper()
+		got, err := s.Timers(o.ctx(), o.tp, b, from, n)
+		if err != nil {
+			t.Fatalf("Timers: %v", err)
+		}
+		return got
+	}
+	equal(t, "first page", page(0, 4), want[:4])
+	o.arm(b, false, want[7:]...)
+	equal(t, "second page", page(4, 4), want[4:8])
+	equal(t, "last page", page(8, 4), want[8:])
+	equal(t, "beyond the end", page(10, 4), []processor.TimerEntry(nil))
+	equal(t, "far beyond the end", page(100, 4), []processor.TimerEntry(nil))
 }
 
 // A minute and a far bucket that begin at the same time are two.
