@@ -46,7 +46,6 @@ type world struct {
 	inherited map[processor.TopicPartition]bool  // the owner has its generation from the one before
 	claimed   map[processor.TopicPartition]int64 // generations as epochs, of the last claims
 	reset     processor.OffsetReset              // how stops are answered
-	ended     bool                               // all has arrived, the clock stands still
 }
 
 // worldKind says what may happen in a run beside crashes and rebalances.

@@ -9,7 +9,6 @@ type firing struct {
 	at   int64
 
 	until   int64 // of quiet hours
-	phase   int
 	arm     string
 	because []Datum
 }

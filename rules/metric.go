@@ -19,7 +19,7 @@ func (sp *stepper) takeMetric(m *Metric, t int64) {
 			return
 		}
 	}
-	ok := true
+	var ok bool
 	switch m.Kind {
 	case Count:
 		if key, ok = sp.env.metricKey(m); !ok {

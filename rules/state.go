@@ -190,15 +190,6 @@ func (st *State) remember(h uint64, limit int) (seen bool) {
 	return false
 }
 
-// find returns the pending instance of the rule with the key, nil if there is
-// none.
-func (st *State) find(rule ID, key string) *Instance {
-	if i := st.indexOf(rule, key); i >= 0 {
-		return &st.instances[i]
-	}
-	return nil
-}
-
 func (st *State) indexOf(rule ID, key string) int {
 	for i := range st.instances {
 		if in := &st.instances[i]; in.rule == rule && in.Key == key && in.Pos != over {

@@ -36,7 +36,7 @@ func child(task string) int {
 		for start := time.Now(); time.Since(start) < 200*time.Millisecond; {
 			x++
 		}
-		return x & 0
+		return min(x, 0)
 	case "fill":
 		debug.SetGCPercent(-1)
 		fmt.Println(touch(64 << 20))

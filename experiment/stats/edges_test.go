@@ -31,7 +31,7 @@ func TestEdgesOfConversion(t *testing.T) {
 			t.Errorf("%s: %+v, %v; want %v and a difference of %v", name, e, err, c.want, c.diff)
 		}
 	}
-	if _, err := ConversionLift(Proportion{10, 0}, Proportion{10, 2}); err != ControlIsZero {
+	if _, err := ConversionLift(Proportion{10, 0}, Proportion{10, 2}); !errors.Is(err, ControlIsZero) {
 		t.Errorf("a lift over a control without conversions: %v", err)
 	}
 }
@@ -56,13 +56,13 @@ func TestEdgesOfValue(t *testing.T) {
 			t.Errorf("%s: %+v, %v; want %v and a difference of %v", name, e, err, c.want, c.diff)
 		}
 	}
-	if _, err := ValueLift(sampleOf([]float64{0, 0}, nil), varied); err != ControlIsZero {
+	if _, err := ValueLift(sampleOf([]float64{0, 0}, nil), varied); !errors.Is(err, ControlIsZero) {
 		t.Errorf("lift over zero: %v", err)
 	}
-	if _, err := ValueLift(two, flat); err != NoVariance {
+	if _, err := ValueLift(two, flat); !errors.Is(err, NoVariance) {
 		t.Errorf("lift without variance: %v", err)
 	}
-	if _, err := CUPED(varied, varied); err != NoCovariance {
+	if _, err := CUPED(varied, varied); !errors.Is(err, NoCovariance) {
 		t.Errorf("a covariate that is always 0: %v", err)
 	}
 	if a, err := CUPED(varied, one); err != TooFewForValue || a.Diff != 3.5 {
@@ -70,7 +70,7 @@ func TestEdgesOfValue(t *testing.T) {
 	}
 	// A covariate that tells everything leaves nothing to measure against.
 	exact := sampleOf([]float64{2, 4, 6}, []float64{1, 2, 3})
-	if _, err := CUPED(exact, exact); err != NoVariance {
+	if _, err := CUPED(exact, exact); !errors.Is(err, NoVariance) {
 		t.Errorf("a covariate that tells all: %v", err)
 	}
 }

@@ -140,7 +140,7 @@ func TestForwarding(t *testing.T) {
 }
 
 func TestForwardingNeedsAURL(t *testing.T) {
-	f := Forwarding{Config: config.Default(), Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	f := Forwarding{Config: config.Default(), Logger: slog.New(slog.DiscardHandler)}
 	if err := f.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "forward.url") {
 		t.Errorf("error %v", err)
 	}

@@ -147,7 +147,7 @@ func startSystem(t *testing.T, rules string) *system {
 	s.sends = newClient(kgo.ConsumeTopics(topics.Sends), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
 	ready := make(chan *processor.Processor, 1)
 	d := Daemon{
-		Config: s.cfg, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Stdout: io.Discard,
+		Config: s.cfg, Logger: slog.New(slog.DiscardHandler), Stdout: io.Discard,
 		Now:   func() int64 { return time.Now().UnixMilli() + s.ahead.Load() },
 		Ready: func(pr *processor.Processor, _ *processor.Counters) { ready <- pr },
 	}

@@ -104,7 +104,7 @@ func (f *Forwarder) describe(ctx context.Context) error {
 	}
 	for _, name := range []string{f.cfg.Topic, f.cfg.DeadLetters} {
 		if d, ok := topics.Topics[name]; !ok || len(d.Partitions) == 0 {
-			return fmt.Errorf("topic %q cannot be used (%v): create it", name, d.Err)
+			return fmt.Errorf("topic %q cannot be used (%w): create it", name, d.Err)
 		}
 	}
 	f.layout = sinkkafka.Layout{DeadLetters: f.cfg.DeadLetters, DeadLetterPartitions: int32(len(topics.Topics[f.cfg.DeadLetters].Partitions))}

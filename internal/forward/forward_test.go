@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"slices"
 	"strings"
@@ -120,7 +119,7 @@ func (w *world) start(r Receiver, window int) (f *Forwarder, stop func() error) 
 	f, err := New(w.t.Context(), Config{
 		Options: []kgo.Opt{kgo.SeedBrokers(w.brokers...), kgo.HeartbeatInterval(50 * time.Millisecond)},
 		Topic:   "sends", Group: "forward", DeadLetters: "dead", Receiver: r, Window: window,
-		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		w.t.Fatal(err)

@@ -50,8 +50,7 @@ type member struct {
 // written.
 type parts struct {
 	user, time, typ, id []byte
-	unixMicro           bool     // time is in microseconds since 1970, whatever its size
-	used                []string // names of the top level that are spent
+	unixMicro           bool // time is in microseconds since 1970, whatever its size
 	rest                []part
 }
 

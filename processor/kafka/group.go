@@ -71,7 +71,6 @@ func (g *Group) join() error {
 		kgo.Balancers(&watchedBalancer{kgo.CooperativeStickyBalancer(), g.keepOnly}),
 		kgo.SessionTimeout(cfg.SessionTimeout),
 		kgo.HeartbeatInterval(min(cfg.SessionTimeout/4, 3*time.Second)),
-		kgo.RequireStableFetchOffsets(),
 		kgo.OnPartitionsAssigned(g.onAssigned),
 		kgo.OnPartitionsRevoked(g.onRevoked),
 		kgo.OnPartitionsLost(g.onRevoked),

@@ -15,6 +15,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -119,7 +120,7 @@ func moduleRoot() (string, error) {
 	out, err := exec.Command("go", "env", "GOMOD").Output()
 	mod := strings.TrimSpace(string(out))
 	if err != nil || filepath.Base(mod) != "go.mod" {
-		return "", fmt.Errorf("no go.mod here: run it inside of the project (%v)", err)
+		return "", errors.Join(errors.New("no go.mod here: run it inside of the project"), err)
 	}
 	return filepath.Dir(mod), nil
 }

@@ -24,10 +24,9 @@ func (c *compiler) holdout(at place, n *node) {
 		return
 	}
 	h := &experiment.Holdout{}
-	fine := true
+	var fine bool
 	if percent := o.get("percent"); percent == nil {
 		c.add(o.at, "add percent: with how many of the users get nothing, such as 5", "the holdout has no percent")
-		fine = false
 	} else if h.Percent, fine = c.number(percent, "percent", 0, 100); fine && h.Percent == 0 {
 		c.add(percent.at, "write a number above zero, or leave the holdout out", "the holdout's percent is zero")
 		fine = false

@@ -207,11 +207,3 @@ func (s *steps) Sweep(user, rule string, occurrence, reading int64) {
 }
 
 func (s *steps) Decided() []naive.Decision { return s.decided }
-
-func (s *steps) pending() int {
-	n := 0
-	for _, st := range s.states {
-		n += st.Pending()
-	}
-	return n
-}

@@ -156,7 +156,7 @@ func (r *Redis) follow(ctx context.Context) error {
 	}
 	host, port, _ := net.SplitHostPort(r.link.Address()) // it is one
 	err := Eventually(ctx, patience, func(ctx context.Context) error {
-		if err := replica.client.SlaveOf(ctx, host, port).Err(); err != nil {
+		if err := replica.client.ReplicaOf(ctx, host, port).Err(); err != nil {
 			return err
 		}
 		return r.inSync(ctx)
@@ -231,7 +231,7 @@ func (r *Redis) FailOver(ctx context.Context, lag, down time.Duration) error {
 	pause(ctx, lag)
 	old.Kill()
 	pause(ctx, down)
-	if err := next.client.SlaveOf(ctx, "NO", "ONE").Err(); err != nil {
+	if err := next.client.ReplicaOf(ctx, "NO", "ONE").Err(); err != nil {
 		return fmt.Errorf("redis: the replica cannot take over: %w", err)
 	}
 	r.mu.Lock()

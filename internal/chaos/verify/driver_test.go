@@ -28,7 +28,6 @@ type seen struct {
 type driver struct {
 	set   *rules.Set
 	dice  *rand.Rand
-	event bool // clock
 	parts []*drivenPartition
 	seen
 }

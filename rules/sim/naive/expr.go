@@ -74,17 +74,3 @@ func spanText(ms int64) string {
 	}
 	return strconv.FormatInt(ms, 10) + "ms"
 }
-
-// names calls f for every name that the expression reads.
-func (e *Expr) names(f func(of, name string)) {
-	if e == nil {
-		return
-	}
-	switch e.Op {
-	case "event", "trigger", "user", "metric", "now":
-		f(e.Op, e.Name)
-	}
-	for _, x := range e.Of {
-		x.names(f)
-	}
-}
