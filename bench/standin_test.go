@@ -154,8 +154,10 @@ func (s *standInState) take(r *kgo.Record) error {
 		name        string
 		now, before int
 	}{
-		{"sent", res.Decisions.Sent, s.decided.Sent}, {"control", res.Decisions.Control, s.decided.Control},
-		{"cooldown", res.Decisions.Cooldown, s.decided.Cooldown}, {"cancelled", res.Decisions.Cancelled, s.decided.Cancelled},
+		{"sent", res.Decisions.Sent, s.decided.Sent},
+		{"control", res.Decisions.Control, s.decided.Control},
+		{"cooldown", res.Decisions.Cooldown, s.decided.Cooldown},
+		{"cancelled", res.Decisions.Cancelled, s.decided.Cancelled},
 	} {
 		for range d.now - d.before {
 			s.produce(s.cfg.Kafka.Topics.Decisions, e.User, `{"decision":"`+d.name+`"}`)

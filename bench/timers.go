@@ -160,8 +160,10 @@ func (r *timersRun) run(ctx context.Context) (found timersFound, err error) {
 		return found, err
 	}
 	// docs/operations.md: about half of what a packed hash holds.
-	s := settings{services: r.services, topics: r.topics, group: r.group, clock: "wall", http: addr,
-		rules: timerRulesFile, buckets: max(1024, r.cfg.Pending/r.cfg.Partitions/64)}
+	s := settings{
+		services: r.services, topics: r.topics, group: r.group, clock: "wall", http: addr,
+		rules: timerRulesFile, buckets: max(1024, r.cfg.Pending/r.cfg.Partitions/64),
+	}
 	if r.config, err = s.write(r.dir); err != nil {
 		return found, err
 	}

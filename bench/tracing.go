@@ -108,8 +108,10 @@ func tracingCommand(ctx context.Context, args []string, out io.Writer) (err erro
 	}
 	defer receiver.close()
 
-	t := tracingReport{When: rep.When, CPUs: rep.CPUs, Events: cfg.Events, Rounds: *repeat,
-		CPU: map[string]measure.Summary{}, Ratio: map[string]measure.Summary{}, Spans: map[string]int64{}}
+	t := tracingReport{
+		When: rep.When, CPUs: rep.CPUs, Events: cfg.Events, Rounds: *repeat,
+		CPU: map[string]measure.Summary{}, Ratio: map[string]measure.Summary{}, Spans: map[string]int64{},
+	}
 	cpu, ratio := map[string][]float64{}, map[string][]float64{}
 	for n := 1; n <= *warm+*repeat; n++ {
 		used := map[string]float64{}

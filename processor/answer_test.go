@@ -203,10 +203,16 @@ func TestAnswersRefused(t *testing.T) {
 		reset processor.OffsetReset
 		says  []string
 	}{
-		"skip goes only forwards": {func(s *stand) { s.log.committed[tp] = commit{4, s.log.committed[tp].metadata} },
-			processor.ResetSkip, []string{"skip cannot be followed", "offset is 4", "below 10 is applied", "only forwards"}},
-		"skip without an offset": {func(s *stand) { delete(s.log.committed, tp) },
-			processor.ResetSkip, []string{"skip cannot be followed", "no offset to go on at"}},
+		"skip goes only forwards": {
+			func(s *stand) { s.log.committed[tp] = commit{4, s.log.committed[tp].metadata} },
+			processor.ResetSkip,
+			[]string{"skip cannot be followed", "offset is 4", "below 10 is applied", "only forwards"},
+		},
+		"skip without an offset": {
+			func(s *stand) { delete(s.log.committed, tp) },
+			processor.ResetSkip,
+			[]string{"skip cannot be followed", "no offset to go on at"},
+		},
 		"keep without a state": {func(s *stand) {
 			s.log.committed[tp] = commit{4, ""}
 			s.store.Clear()

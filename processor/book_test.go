@@ -101,8 +101,10 @@ func (m *bookModel) check() {
 func TestBookAgainstAMap(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		segment := rapid.IntRange(40, 400).Draw(t, "segment")
-		m := &bookModel{t: t, book: smallBook(segment, rapid.IntRange(1, 4).Draw(t, "limit")),
-			states: map[string][]byte{}, changed: map[string]bool{}, armed: map[string]bool{}}
+		m := &bookModel{
+			t: t, book: smallBook(segment, rapid.IntRange(1, 4).Draw(t, "limit")),
+			states: map[string][]byte{}, changed: map[string]bool{}, armed: map[string]bool{},
+		}
 		user := rapid.Custom(func(t *rapid.T) string { return fmt.Sprintf("user-%d", rapid.IntRange(0, 30).Draw(t, "user")) })
 		size := rapid.Custom(func(t *rapid.T) int {
 			if rapid.IntRange(0, 9).Draw(t, "large") == 0 {

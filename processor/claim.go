@@ -265,6 +265,8 @@ func (p *Partition) adopt(c *Claimed) error {
 }
 
 func (p *Partition) stop(reason string) error {
-	return &StopError{Input: p.input, Group: p.cfg.Group, Reason: reason,
-		Wayout: "Restore Redis from a backup, or start over under a new group with new send and decision topics"}
+	return &StopError{
+		Input: p.input, Group: p.cfg.Group, Reason: reason,
+		Wayout: "Restore Redis from a backup, or start over under a new group with new send and decision topics",
+	}
 }

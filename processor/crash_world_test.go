@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
@@ -148,7 +147,7 @@ func (w *world) start(p *proc) {
 	settings.BatchUsers, settings.BatchBytes = pick(w.d, 1, 4, 1000), pick(w.d, 1, 3000, 1<<20)
 	p.pr = processor.New(processor.Config{
 		Settings: settings, Log: w.logOf(p), Answers: processor.Answers{OnOffsetReset: w.reset},
-		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Logger: slog.New(slog.DiscardHandler),
 		Now: func() int64 {
 			if w.plant.epochsFromRedis {
 				return 0

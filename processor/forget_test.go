@@ -199,7 +199,8 @@ func TestForgetOrders(t *testing.T) {
 	sc := one(theRules(atOnce("a")))
 	order := []sinks.Header{{Key: processor.ForgetHeader}}
 	sc.input[0] = []processor.Record{
-		{Offset: 0, Headers: order}, {Offset: 1, Headers: order, Key: []byte(strings.Repeat("u", rules.MaxUserLen+1))},
+		{Offset: 0, Headers: order},
+		{Offset: 1, Headers: order, Key: []byte(strings.Repeat("u", rules.MaxUserLen+1))},
 		{Offset: 2, Headers: order, Key: []byte("u"), Value: eventAt(sec, "a", "u").value()},
 		{Offset: 3, Headers: order, Key: []byte("u"), Control: true},
 	}

@@ -140,10 +140,12 @@ func randomPolicy(d dice, s *rules.Set, on func() []string) {
 // randomProgram makes a scenario of two messages.
 func randomProgram(d dice, name string, on func() []string, waits []int64) []rules.Op {
 	send := func(step, next int) rules.Op {
-		return rules.Op{Kind: rules.OpSend, Step: step, Next: next, Send: &rules.Send{Channel: "push", Class: pick(d, "ad", rules.Transactional),
+		return rules.Op{Kind: rules.OpSend, Step: step, Next: next, Send: &rules.Send{
+			Channel: "push", Class: pick(d, "ad", rules.Transactional),
 			Template: fmt.Sprint(name, "/", step), Data: []rules.DataField{
 				{Name: "k", Expr: func(e *rules.Env) rules.Value { return e.TriggerField(slotK) }},
-			}}}
+			},
+		}}
 	}
 	wait := func(next int) rules.Op {
 		op := rules.Op{Kind: rules.OpWait, Wait: pick(d, waits...), Next: next}
@@ -181,8 +183,10 @@ func (e event) value() []byte {
 
 // rule's view of the event, as the decoder would make it.
 func (e event) decoded() *rules.Event {
-	return &rules.Event{ID: e.id, Type: e.typ, User: e.user, Time: e.time,
-		Fields: []rules.Value{rules.IntValue(e.x), rules.IntValue(e.k)}}
+	return &rules.Event{
+		ID: e.id, Type: e.typ, User: e.user, Time: e.time,
+		Fields: []rules.Value{rules.IntValue(e.x), rules.IntValue(e.k)},
+	}
 }
 
 // textDecoder decodes values of test events. Like the real one it gives out

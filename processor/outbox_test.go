@@ -56,8 +56,10 @@ func drawEntry(t *rapid.T) (entry []byte, want []sinks.Record) {
 		m.Index, m.Cause = len(marks), rapid.SampledFrom([]Cause{ByEvent, ByTimer}).Draw(t, "cause")
 		m.Position, m.Clock = rapid.Int64().Draw(t, "position"), rapid.Int64().Draw(t, "clock")
 		key := rapid.String().Draw(t, "user")
-		r := sinks.Record{Topic: h.decisions, Partition: h.decPart, Key: []byte(key), Value: append([]byte{}, value...),
-			Headers: []sinks.Header{{Key: MarkHeader}, {Key: sinks.ContentTypeHeader, Value: []byte(sinks.ContentType)}}}
+		r := sinks.Record{
+			Topic: h.decisions, Partition: h.decPart, Key: []byte(key), Value: append([]byte{}, value...),
+			Headers: []sinks.Header{{Key: MarkHeader}, {Key: sinks.ContentTypeHeader, Value: []byte(sinks.ContentType)}},
+		}
 		trace := rapid.StringN(0, 55, 60).Draw(t, "trace")
 		if trace != "" {
 			r.Headers = append(r.Headers, sinks.Header{Key: TraceparentHeader, Value: []byte(trace)})

@@ -125,8 +125,10 @@ func TestRecountsAreReadBack(t *testing.T) {
 }
 
 func TestParsePositionRefuses(t *testing.T) {
-	valid := Position{TopicID: "id.cluster", Offset: 5, Base: 1, Epoch: 9, Claimer: "ab", Seq: 3,
-		History: History{{7, 1}, {9, 3}}, Last: 2, Clock: -4, Counts: Counts{1, 2, 3}}.Metadata()
+	valid := Position{
+		TopicID: "id.cluster", Offset: 5, Base: 1, Epoch: 9, Claimer: "ab", Seq: 3,
+		History: History{{7, 1}, {9, 3}}, Last: 2, Clock: -4, Counts: Counts{1, 2, 3},
+	}.Metadata()
 	if _, err := ParsePosition(valid); err != nil {
 		t.Fatalf("the template itself: %v", err)
 	}

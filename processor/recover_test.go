@@ -16,8 +16,10 @@ func situation() *finding {
 	f := &finding{
 		input: TopicPartition{"clicks", 3}, group: "shop", id: "shop topic-id.cluster 4",
 		kafka: Inspection{Committed: true, Offset: 50, Start: 10, End: 90, TopicID: k.TopicID, Counts: k.Counts},
-		r: &Header{ID: "shop topic-id.cluster 4", Epoch: 20, Version: 2, Seq: 5, History: k.History, Last: 5,
-			Offset: 50, Clock: 1000, Base: 10},
+		r: &Header{
+			ID: "shop topic-id.cluster 4", Epoch: 20, Version: 2, Seq: 5, History: k.History, Last: 5,
+			Offset: 50, Clock: 1000, Base: 10,
+		},
 		groups: func() ([]string, error) { return nil, nil },
 	}
 	f.commit(k)
@@ -181,55 +183,93 @@ func TestClaimStops(t *testing.T) {
 			f.recommit(func(k *Position) { k.First = 6 })
 			f.r.Offset = 49
 		}, []string{"batch 5", "49 and 50"}},
-		"emptied, below the log's start": {func(f *finding) { f.r, f.kafka.Start = nil, 11 },
-			[]string{"offset 10", "begins at 11", "--accept-state-loss", "retention"}},
-		"Redis without Kafka": {func(f *finding) { f.uncommit() },
-			[]string{"up to offset 50", "no committed offset", "expired", "--on-offset-reset", "keep", "rebuild", startOver}},
-		"foreign metadata": {func(f *finding) { f.kafka.Metadata = "consumer-7" },
-			[]string{"committed offset 50", "not written by nudged", "Redis holds its state up to offset 50", "keep", "rebuild", "skip", "another group name"}},
-		"reset to no metadata": {func(f *finding) { f.kafka.Metadata, f.kafka.Offset = "", 0 },
-			[]string{"committed offset 0", "not written by nudged"}},
-		"damaged metadata": {func(f *finding) { f.kafka.Metadata += ";h=" },
-			[]string{"committed offset 50", "cannot be read", "another group name"}},
-		"moved back": {func(f *finding) { f.kafka.Offset = 20 },
-			[]string{"committed offset is 20", "says 50", "moved", "back to 50", "keep", "rebuild", "skip", situation().kafka.Metadata}},
-		"moved on": {func(f *finding) { f.kafka.Offset = 51 },
-			[]string{"committed offset is 51", "says 50"}},
-		"the topic was created anew": {func(f *finding) { f.kafka.TopicID = "other-id.cluster" },
-			[]string{"topic-id.cluster", "other-id.cluster", "created anew", "up to offset 50", "--on-offset-reset skip", startOver}},
-		"another cluster": {func(f *finding) { f.kafka.TopicID = "topic-id.elsewhere" },
-			[]string{"topic-id.cluster", "topic-id.elsewhere", "another cluster", startOver}},
-		"input partitions added": {func(f *finding) { f.kafka.Counts.Input = 8 },
-			[]string{"numbers of partitions", "{4 2 3}", "{8 2 3}", "nudged rescale", startOver}},
-		"another partition was processed under other numbers": {func(f *finding) { f.kafka.Elsewhere = &Counts{3, 2, 3} },
-			[]string{"numbers of partitions", "{3 2 3}", "{4 2 3}", "nudged rescale"}},
+		"emptied, below the log's start": {
+			func(f *finding) { f.r, f.kafka.Start = nil, 11 },
+			[]string{"offset 10", "begins at 11", "--accept-state-loss", "retention"},
+		},
+		"Redis without Kafka": {
+			func(f *finding) { f.uncommit() },
+			[]string{"up to offset 50", "no committed offset", "expired", "--on-offset-reset", "keep", "rebuild", startOver},
+		},
+		"foreign metadata": {
+			func(f *finding) { f.kafka.Metadata = "consumer-7" },
+			[]string{"committed offset 50", "not written by nudged", "Redis holds its state up to offset 50", "keep", "rebuild", "skip", "another group name"},
+		},
+		"reset to no metadata": {
+			func(f *finding) { f.kafka.Metadata, f.kafka.Offset = "", 0 },
+			[]string{"committed offset 0", "not written by nudged"},
+		},
+		"damaged metadata": {
+			func(f *finding) { f.kafka.Metadata += ";h=" },
+			[]string{"committed offset 50", "cannot be read", "another group name"},
+		},
+		"moved back": {
+			func(f *finding) { f.kafka.Offset = 20 },
+			[]string{"committed offset is 20", "says 50", "moved", "back to 50", "keep", "rebuild", "skip", situation().kafka.Metadata},
+		},
+		"moved on": {
+			func(f *finding) { f.kafka.Offset = 51 },
+			[]string{"committed offset is 51", "says 50"},
+		},
+		"the topic was created anew": {
+			func(f *finding) { f.kafka.TopicID = "other-id.cluster" },
+			[]string{"topic-id.cluster", "other-id.cluster", "created anew", "up to offset 50", "--on-offset-reset skip", startOver},
+		},
+		"another cluster": {
+			func(f *finding) { f.kafka.TopicID = "topic-id.elsewhere" },
+			[]string{"topic-id.cluster", "topic-id.elsewhere", "another cluster", startOver},
+		},
+		"input partitions added": {
+			func(f *finding) { f.kafka.Counts.Input = 8 },
+			[]string{"numbers of partitions", "{4 2 3}", "{8 2 3}", "nudged rescale", startOver},
+		},
+		"another partition was processed under other numbers": {
+			func(f *finding) { f.kafka.Elsewhere = &Counts{3, 2, 3} },
+			[]string{"numbers of partitions", "{3 2 3}", "{4 2 3}", "nudged rescale"},
+		},
 		"input partitions missing": {func(f *finding) { f.kafka.Counts.Input = 3 }, []string{"{4 2 3}", "{3 2 3}", "Set them back"}},
-		"the move was interrupted": {func(f *finding) { f.r.ID = "shop topic-id.cluster 3>4" },
-			[]string{"from 3 partitions", "to 4", "interrupted", "Run nudged rescale again"}},
-		"Redis is of before the move": {func(f *finding) { f.r.ID = "shop topic-id.cluster 3" },
-			[]string{"has 4 partitions", "of 3", "nudged rescale"}},
+		"the move was interrupted": {
+			func(f *finding) { f.r.ID = "shop topic-id.cluster 3>4" },
+			[]string{"from 3 partitions", "to 4", "interrupted", "Run nudged rescale again"},
+		},
+		"Redis is of before the move": {
+			func(f *finding) { f.r.ID = "shop topic-id.cluster 3" },
+			[]string{"has 4 partitions", "of 3", "nudged rescale"},
+		},
 		"moved users are gone": {func(f *finding) {
 			f.recommit(func(k *Position) { k.First, k.Recounts = 6, []Recount{{3, 10, 10}} })
 			f.r = nil
 		}, []string{"no longer 3 partitions but 4", "run nudged rescale again", "--accept-state-loss"}},
 		"send partitions added":     {func(f *finding) { f.kafka.Counts.Sends = 8 }, []string{"{4 2 3}", "{4 8 3}"}},
 		"decision partitions added": {func(f *finding) { f.kafka.Counts.Decisions = 8 }, []string{"{4 2 3}", "{4 2 8}"}},
-		"two deployments on one Redis": {func(f *finding) { f.r.ID = "shop topic-id.elsewhere 4" },
-			[]string{"another input", "shop topic-id.elsewhere 4", "shop topic-id.cluster 4", "another Redis"}},
-		"agreed on the batch, not on its offset": {func(f *finding) { f.r.Offset = 49 },
-			[]string{"batch 5", "49 and 50", "restore"}},
-		"below the log's start": {func(f *finding) { f.kafka.Start = 51 },
-			[]string{"offset 50", "begins at 51", "retention", "--accept-state-loss", startOver}},
-		"ahead, below the log's start": {func(f *finding) { f.r.Seq, f.r.Offset, f.kafka.Start = 6, 60, 61 },
-			[]string{"offset 60", "begins at 61"}},
+		"two deployments on one Redis": {
+			func(f *finding) { f.r.ID = "shop topic-id.elsewhere 4" },
+			[]string{"another input", "shop topic-id.elsewhere 4", "shop topic-id.cluster 4", "another Redis"},
+		},
+		"agreed on the batch, not on its offset": {
+			func(f *finding) { f.r.Offset = 49 },
+			[]string{"batch 5", "49 and 50", "restore"},
+		},
+		"below the log's start": {
+			func(f *finding) { f.kafka.Start = 51 },
+			[]string{"offset 50", "begins at 51", "retention", "--accept-state-loss", startOver},
+		},
+		"ahead, below the log's start": {
+			func(f *finding) { f.r.Seq, f.r.Offset, f.kafka.Start = 6, 60, 61 },
+			[]string{"offset 60", "begins at 61"},
+		},
 		"new, below the log's start": {func(f *finding) {
 			f.recommit(func(k *Position) { k.Offset, k.Seq, k.Last, k.History = 10, 0, 0, nil })
 			f.r, f.kafka.Start = nil, 11
 		}, []string{"offset 10", "begins at 11"}},
-		"above the log's end": {func(f *finding) { f.kafka.End = 49 },
-			[]string{"offset 50", "ends at 49", "unclean leader election", "--on-offset-reset skip", startOver}},
-		"ahead, above the log's end": {func(f *finding) { f.r.Seq, f.r.Offset, f.kafka.End = 6, 60, 59 },
-			[]string{"offset 60", "ends at 59"}},
+		"above the log's end": {
+			func(f *finding) { f.kafka.End = 49 },
+			[]string{"offset 50", "ends at 49", "unclean leader election", "--on-offset-reset skip", startOver},
+		},
+		"ahead, above the log's end": {
+			func(f *finding) { f.r.Seq, f.r.Offset, f.kafka.End = 6, 60, 59 },
+			[]string{"offset 60", "ends at 59"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := situation()

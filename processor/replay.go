@@ -436,8 +436,10 @@ func (p *Partition) stopEvidence(err error) error {
 	if !errors.As(err, &d) {
 		return fmt.Errorf("read what was decided from %s: %w", p.input, err)
 	}
-	return &StopError{Input: p.input, Group: p.cfg.Group, kind: stopUntold,
+	return &StopError{
+		Input: p.input, Group: p.cfg.Group, kind: stopUntold,
 		Reason: fmt.Sprintf("the state in Redis (batch %d, offset %d) is behind Kafka (batch %d, offset %d), and the send and decision topics do not tell all that was decided between: %v",
 			p.head.Seq, p.head.Offset, p.replay.k.Seq, p.replay.k.Offset, err),
-		Wayout: untoldWayout}
+		Wayout: untoldWayout,
+	}
 }

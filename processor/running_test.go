@@ -2,7 +2,6 @@ package processor_test
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"sync"
 	"testing"
@@ -34,7 +33,7 @@ func prepare(t *testing.T, sc *scenario, change func(*running)) *running {
 	r.source = newFakeSource(r.log)
 	r.cfg = processor.Config{
 		Settings: sc.settings(r.hooked, "aaaaaaaa"), Log: member{r.log, "one"}, Source: r.source,
-		Logger:         slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Logger:         slog.New(slog.DiscardHandler),
 		Now:            func() int64 { return time.Now().UnixMilli() },
 		CommitInterval: 100 * time.Millisecond, SendGap: 20 * time.Millisecond, BacklogGap: 200 * time.Millisecond,
 		FlushGap: 5 * time.Millisecond, BatchAge: time.Second, FiresPerBatch: 100,

@@ -212,8 +212,10 @@ func (p *Partition) endUntold(ctx context.Context) error {
 		var ended []rules.Decided
 		for _, in := range st.Instances() {
 			if in.Due <= p.clock {
-				ended = append(ended, rules.Decided{Rule: in.RuleName(p.set), Instance: strings.Clone(in.Key),
-					TriggerID: strings.Clone(in.Trigger.ID), Outcome: rules.Cancelled, Due: in.Due, At: p.clock})
+				ended = append(ended, rules.Decided{
+					Rule: in.RuleName(p.set), Instance: strings.Clone(in.Key),
+					TriggerID: strings.Clone(in.Trigger.ID), Outcome: rules.Cancelled, Due: in.Due, At: p.clock,
+				})
 			}
 		}
 		before, _ := st.NextDue(p.set)

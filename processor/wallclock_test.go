@@ -72,8 +72,15 @@ func TestIdlePartitionFires(t *testing.T) {
 		told   int
 		reopen bool
 	}{
-		{base + 249, 0, false}, {base + 250, 1, false}, {base + hour, 1, true}, {base + 3*hour - 1, 1, false}, {base + 3*hour + 7, 2, true},
-		{base + 3*hour, 2, false}, {base + 9*day - 1, 2, true}, {base + 9*day, 3, false}, {base + 10*day, 3, true},
+		{base + 249, 0, false},
+		{base + 250, 1, false},
+		{base + hour, 1, true},
+		{base + 3*hour - 1, 1, false},
+		{base + 3*hour + 7, 2, true},
+		{base + 3*hour, 2, false},
+		{base + 9*day - 1, 2, true},
+		{base + 9*day, 3, false},
+		{base + 10*day, 3, true},
 	} {
 		before := part.Clock()
 		s.moveClock(part, step.now, 10)

@@ -69,8 +69,10 @@ const tellCrowded = time.Minute
 const defaultInbox = 4 << 20
 
 func newWorker(pr *Processor, input TopicPartition) *worker {
-	return &worker{pr: pr, input: input, wake: make(chan struct{}, 1), done: make(chan struct{}),
-		end: -1, status: Status{Input: input}}
+	return &worker{
+		pr: pr, input: input, wake: make(chan struct{}, 1), done: make(chan struct{}),
+		end: -1, status: Status{Input: input},
+	}
 }
 
 func (w *worker) signal() {

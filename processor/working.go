@@ -74,9 +74,11 @@ func (p *Partition) state(ctx context.Context, user string) (*rules.State, error
 		return &p.st, nil
 	}
 	if err := p.st.Decode(blob); err != nil {
-		return nil, &StopError{Input: p.input, Group: p.cfg.Group, User: user,
+		return nil, &StopError{
+			Input: p.input, Group: p.cfg.Group, User: user,
 			Reason: fmt.Sprintf("the state of %s cannot be read: %v", Hidden(user), err),
-			Wayout: "Run the version of nudged that wrote it, or restore Redis from a backup"}
+			Wayout: "Run the version of nudged that wrote it, or restore Redis from a backup",
+		}
 	}
 	return &p.st, nil
 }

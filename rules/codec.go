@@ -80,8 +80,10 @@ const keyedMetric = 0x80
 func (st *State) Append(dst []byte, s *Set) []byte {
 	st.drop(s)
 	sections := uint64(0)
-	for bit, there := range [...]bool{len(st.hints) > 0, len(st.recent) > 0, len(st.attrs) > 0, len(st.metrics) > 0, len(st.sent) > 0,
-		len(st.instances) > 0, len(st.sends) > 0, len(st.exposures) > 0, len(st.swept) > 0, len(st.hints) > 1} {
+	for bit, there := range [...]bool{
+		len(st.hints) > 0, len(st.recent) > 0, len(st.attrs) > 0, len(st.metrics) > 0, len(st.sent) > 0,
+		len(st.instances) > 0, len(st.sends) > 0, len(st.exposures) > 0, len(st.swept) > 0, len(st.hints) > 1,
+	} {
 		if there {
 			sections |= 1 << bit
 		}

@@ -86,8 +86,10 @@ func (sp *stepper) judge(r *Rule, in *Instance, at int64) Outcome {
 
 // takeEffect says whether it was an exposure that counts, see Decision.First.
 func (f *firing) takeEffect(outcome Outcome) bool {
-	e := effect{rule: f.rule.ID, outcome: outcome, at: f.at, channel: f.op.Send.Channel, class: f.op.Send.Class,
-		experiment: f.rule.Experiment, arm: f.arm}
+	e := effect{
+		rule: f.rule.ID, outcome: outcome, at: f.at, channel: f.op.Send.Channel, class: f.op.Send.Class,
+		experiment: f.rule.Experiment, arm: f.arm,
+	}
 	if e.experiment != nil {
 		e.phase, e.watched = e.experiment.Phase, e.experiment.watched
 	}

@@ -14,9 +14,11 @@ func decidedOf(out *rules.Result) []rules.Decided {
 	var told []rules.Decided
 	for i := range out.Decisions {
 		d := &out.Decisions[i]
-		e := rules.Decided{Rule: d.Rule, Instance: d.Instance, Step: d.Step, TriggerID: d.Trigger.ID, Outcome: d.Outcome,
+		e := rules.Decided{
+			Rule: d.Rule, Instance: d.Instance, Step: d.Step, TriggerID: d.Trigger.ID, Outcome: d.Outcome,
 			Experiment: d.Experiment, Phase: d.Phase, Arm: d.Arm, Due: d.Due, At: d.At, Partition: d.Trigger.Partition,
-			First: d.First, Guardrail: d.Guardrail}
+			First: d.First, Guardrail: d.Guardrail,
+		}
 		if d.Send != nil {
 			e.Channel, e.Class = d.Send.Channel, d.Send.Class
 		}

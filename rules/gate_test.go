@@ -286,7 +286,8 @@ func TestVerboseDecisionsAreMarked(t *testing.T) {
 		verbose bool
 	}
 	want := []marked{
-		{rules.Armed, true, true}, {rules.Condition, false, true},
+		{rules.Armed, true, true},
+		{rules.Condition, false, true},
 		{rules.Condition, false, true},
 		{rules.Sent, false, false},
 		{rules.Condition, false, true},

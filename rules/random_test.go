@@ -243,8 +243,10 @@ func TestRandomInputsReachEverything(t *testing.T) {
 			}
 		}
 	})
-	for _, o := range []rules.Outcome{rules.Sent, rules.ControlArm, rules.Excluded, rules.Condition, rules.Cooldown, rules.Expired, rules.Cancelled, rules.Armed,
-		rules.NoConsent, rules.Quiet, rules.Deferred, rules.Capped, rules.HeldOut, rules.Converted} {
+	for _, o := range []rules.Outcome{
+		rules.Sent, rules.ControlArm, rules.Excluded, rules.Condition, rules.Cooldown, rules.Expired, rules.Cancelled, rules.Armed,
+		rules.NoConsent, rules.Quiet, rules.Deferred, rules.Capped, rules.HeldOut, rules.Converted,
+	} {
 		if !reached[o] {
 			t.Errorf("no random run ever led to %s", o)
 		}

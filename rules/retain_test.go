@@ -185,8 +185,14 @@ rules:
 		refused int
 		pending int
 	}{
-		{"go", "k=1", 0, 1}, {"go", "k=2", 0, 2}, {"go", "k=3", 0, 3},
-		{"go", "k=4", 1, 3}, {"go", "k=2", 1, 3}, {"ask", "", 1, 3}, {"night", "", 2, 3}, {"led", "", 3, 3},
+		{"go", "k=1", 0, 1},
+		{"go", "k=2", 0, 2},
+		{"go", "k=3", 0, 3},
+		{"go", "k=4", 1, 3},
+		{"go", "k=2", 1, 3},
+		{"ask", "", 1, 3},
+		{"night", "", 2, 3},
+		{"led", "", 3, 3},
 	} {
 		step(rules.Input{Event: event(set, strconv.Itoa(i), c.typ, start, c.k)})
 		if refused != c.refused || p.state.Pending() != c.pending {

@@ -42,8 +42,10 @@ func (s *Set) NextSchedule(t int64) (occurring []*Rule, at int64, ok bool) {
 
 // scheduledTrigger is the trigger of the run of an occurrence.
 func scheduledTrigger(at int64, partition int32) Trigger {
-	return Trigger{ID: string(eventtime.AppendRFC3339([]byte(schedulePrefix), at)), typeID: scheduleTypeID,
-		Time: at, Partition: partition, Offset: -1}
+	return Trigger{
+		ID: string(eventtime.AppendRFC3339([]byte(schedulePrefix), at)), typeID: scheduleTypeID,
+		Time: at, Partition: partition, Offset: -1,
+	}
 }
 
 var scheduleTypeID = nameID("type", ScheduleType)

@@ -32,18 +32,24 @@ rules:
 func TestSweep(t *testing.T) {
 	at := "0s profile age=30\n"
 	runAll(t, scheduledRules, []scenario{
-		{name: "who is in the audience", script: at + "9h sweep daily",
-			want: `9h daily sent now=9h id=schedule/2026-01-01T09:00:00Z type=schedule time=9h`},
+		{
+			name: "who is in the audience", script: at + "9h sweep daily",
+			want: `9h daily sent now=9h id=schedule/2026-01-01T09:00:00Z type=schedule time=9h`,
+		},
 		{name: "who is not", script: "0s profile age=19\n 9h sweep daily", want: ``},
 		{name: "of whom that is not known", script: "0s buy\n 9h sweep daily", want: ``},
 		{name: "once for each occurrence", script: at + "9h sweep daily\n 9h sweep daily\n 33h sweep daily\n 9h sweep daily", want: `
 			9h daily sent now=9h id=schedule/2026-01-01T09:00:00Z type=schedule time=9h
 			1d9h daily sent now=1d9h id=schedule/2026-01-02T09:00:00Z type=schedule time=1d9h`},
-		{name: "late, at the reading of the clock", script: at + "9h sweep daily at=15h",
-			want: `15h daily sent now=9h id=schedule/2026-01-01T09:00:00Z type=schedule time=9h`},
+		{
+			name: "late, at the reading of the clock", script: at + "9h sweep daily at=15h",
+			want: `15h daily sent now=9h id=schedule/2026-01-01T09:00:00Z type=schedule time=9h`,
+		},
 		{name: "too late", script: at + "9h sweep daily at=15h1ms", want: `15h1ms daily expired`},
-		{name: "driven by the clock, a false condition is told", script: "0s profile age=50\n 9h sweep daily",
-			want: `9h daily condition because user.age=50`},
+		{
+			name: "driven by the clock, a false condition is told", script: "0s profile age=50\n 9h sweep daily",
+			want: `9h daily condition because user.age=50`,
+		},
 		{name: "a run that waits is told, and goes on by the clock", script: at + "1d sweep series\n 9d clock", want: `
 			1d series armed
 			2d series sent`},

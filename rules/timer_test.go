@@ -243,7 +243,8 @@ rules:
   - {name: a_two, on: go, wait: 2d, send: {{send}}}
   - {name: d_high, on: go, wait: 2d, priority: 5, send: {{send}}}
   - {name: e_late, on: go, wait: 3d, priority: 99, send: {{send}}}
-`, []scenario{{name: "due time, then priority, then the order in the file", script: `
+`, []scenario{
+		{name: "due time, then priority, then the order in the file", script: `
 			0s go
 			3d clock`, want: `
 			2d d_high sent
@@ -259,5 +260,6 @@ rules:
 			4d b_one sent
 			4d a_two sent
 			4d c_low sent
-			4d e_late sent`}})
+			4d e_late sent`},
+	})
 }

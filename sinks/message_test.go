@@ -45,44 +45,60 @@ func TestGoldenMessages(t *testing.T) {
 		decision bool
 		want     string
 	}{
-		{"command", nil, false,
+		{
+			"command", nil, false,
 			`{"command_id":"9f2c0000000000000000000000000001","rule":"cart_abandoned","user":"u1","instance":"k1","step":0,"experiment":"cart_coupon","arm":"treatment",` +
-				`"channel":"push","class":"ad","template":"cart_coupon_10","data":{"product":"Water 2L"},` + coordinates},
-		{"decision", nil, true,
+				`"channel":"push","class":"ad","template":"cart_coupon_10","data":{"product":"Water 2L"},` + coordinates,
+		},
+		{
+			"decision", nil, true,
 			`{"command_id":"9f2c0000000000000000000000000001","decision":"sent","rule":"cart_abandoned","user":"u1","instance":"k1","step":0,"experiment":"cart_coupon","arm":"treatment",` +
-				`"channel":"push","class":"ad","template":"cart_coupon_10","data":{"product":"Water 2L"},` + coordinates},
-		{"command of a rule with nothing that is optional, from a file", func(d *rules.Decision, o *sinks.Origin) {
-			o.Topic = ""
-			d.Experiment, d.Arm, d.Instance, d.Data, d.Expires = "", "", "", nil, 0
-		}, false,
+				`"channel":"push","class":"ad","template":"cart_coupon_10","data":{"product":"Water 2L"},` + coordinates,
+		},
+		{
+			"command of a rule with nothing that is optional, from a file", func(d *rules.Decision, o *sinks.Origin) {
+				o.Topic = ""
+				d.Experiment, d.Arm, d.Instance, d.Data, d.Expires = "", "", "", nil, 0
+			}, false,
 			`{"command_id":"9f2c0000000000000000000000000001","rule":"cart_abandoned","user":"u1","instance":"","step":0,"channel":"push","class":"ad","template":"cart_coupon_10","data":{},` +
 				`"trigger":{"id":"e1","type":"add_to_cart","time":"2026-01-01T00:00:00.123Z","partition":3,"offset":991},` +
-				`"due":"2026-01-08T00:00:00.123Z","fired":"2026-01-08T00:00:00.198Z","rules_version":"sha256:ab"}`},
-		{"decision with the values of its condition, and no data", func(d *rules.Decision, _ *sinks.Origin) {
-			d.Outcome, d.Data, d.Experiment, d.Arm, d.Step = rules.Condition, nil, "", "", 2
-			d.Because = []rules.Datum{{Name: "orders_30d", Value: rules.IntValue(1)}, {Name: "user.age", Value: rules.IntValue(20)}}
-		}, true,
+				`"due":"2026-01-08T00:00:00.123Z","fired":"2026-01-08T00:00:00.198Z","rules_version":"sha256:ab"}`,
+		},
+		{
+			"decision with the values of its condition, and no data", func(d *rules.Decision, _ *sinks.Origin) {
+				d.Outcome, d.Data, d.Experiment, d.Arm, d.Step = rules.Condition, nil, "", "", 2
+				d.Because = []rules.Datum{{Name: "orders_30d", Value: rules.IntValue(1)}, {Name: "user.age", Value: rules.IntValue(20)}}
+			}, true,
 			`{"command_id":"9f2c0000000000000000000000000001","decision":"condition","rule":"cart_abandoned","user":"u1","instance":"k1","step":2,` +
-				`"channel":"push","class":"ad","template":"cart_coupon_10","because":{"orders_30d":1,"user.age":20},` + coordinates},
-		{"command with a label, in a second phase", func(d *rules.Decision, _ *sinks.Origin) {
-			d.Phase, d.Label = 2, "(광고)"
-		}, false,
+				`"channel":"push","class":"ad","template":"cart_coupon_10","because":{"orders_30d":1,"user.age":20},` + coordinates,
+		},
+		{
+			"command with a label, in a second phase", func(d *rules.Decision, _ *sinks.Origin) {
+				d.Phase, d.Label = 2, "(광고)"
+			}, false,
 			`{"command_id":"9f2c0000000000000000000000000001","rule":"cart_abandoned","user":"u1","instance":"k1","step":0,"experiment":"cart_coupon","arm":"treatment","phase":2,` +
-				`"channel":"push","class":"ad","template":"cart_coupon_10","label":"(광고)","data":{"product":"Water 2L"},` + coordinates},
-		{"conversion", func(d *rules.Decision, _ *sinks.Origin) {
-			d.Outcome, d.Send, d.Data, d.Instance, d.Phase, d.Worth = rules.Converted, nil, nil, "", 1, rules.FloatValue(12.5)
-		}, true,
+				`"channel":"push","class":"ad","template":"cart_coupon_10","label":"(광고)","data":{"product":"Water 2L"},` + coordinates,
+		},
+		{
+			"conversion", func(d *rules.Decision, _ *sinks.Origin) {
+				d.Outcome, d.Send, d.Data, d.Instance, d.Phase, d.Worth = rules.Converted, nil, nil, "", 1, rules.FloatValue(12.5)
+			}, true,
 			`{"command_id":"9f2c0000000000000000000000000001","decision":"converted","rule":"cart_abandoned","user":"u1","instance":"","step":0,"experiment":"cart_coupon","arm":"treatment",` +
-				`"value":12.5,` + coordinates},
-		{"later conversion without a value", func(d *rules.Decision, _ *sinks.Origin) {
-			d.Outcome, d.Send, d.Data, d.Instance, d.Phase, d.Again = rules.Converted, nil, nil, "", 3, true
-		}, true,
+				`"value":12.5,` + coordinates,
+		},
+		{
+			"later conversion without a value", func(d *rules.Decision, _ *sinks.Origin) {
+				d.Outcome, d.Send, d.Data, d.Instance, d.Phase, d.Again = rules.Converted, nil, nil, "", 3, true
+			}, true,
 			`{"command_id":"9f2c0000000000000000000000000001","decision":"converted","rule":"cart_abandoned","user":"u1","instance":"","step":0,"experiment":"cart_coupon","arm":"treatment","phase":3,` +
-				`"again":true,` + coordinates},
-		{"decision on a rule that is gone", func(d *rules.Decision, _ *sinks.Origin) {
-			d.Outcome, d.Send, d.Data, d.Experiment, d.Arm = rules.RuleRemoved, nil, nil, "", ""
-		}, true,
-			`{"command_id":"9f2c0000000000000000000000000001","decision":"rule_removed","rule":"cart_abandoned","user":"u1","instance":"k1","step":0,` + coordinates},
+				`"again":true,` + coordinates,
+		},
+		{
+			"decision on a rule that is gone", func(d *rules.Decision, _ *sinks.Origin) {
+				d.Outcome, d.Send, d.Data, d.Experiment, d.Arm = rules.RuleRemoved, nil, nil, "", ""
+			}, true,
+			`{"command_id":"9f2c0000000000000000000000000001","decision":"rule_removed","rule":"cart_abandoned","user":"u1","instance":"k1","step":0,` + coordinates,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d, o := sent(), origin

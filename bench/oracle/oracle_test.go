@@ -56,49 +56,128 @@ func TestScenarios(t *testing.T) {
 		want   []string
 		dec    Decisions
 	}{
-		{"third search fires", []Event{ev("1", "search", s, 0), ev("2", "search", s, time.Minute), ev("3", "search", s, 2*time.Minute)},
-			[]string{"search_no_view/3@2m0s"}, Decisions{Sent: 1}},
-		{"a view starts the count anew", []Event{ev("1", "search", s, 0), ev("2", "search", s, 1), ev("v", "product_view", s, 2), ev("3", "search", s, 3), ev("4", "search", s, 4)},
-			nil, Decisions{}},
-		{"the window is open at its old end", []Event{ev("1", "search", s, 0), ev("2", "search", s, time.Minute), ev("3", "search", s, 30*time.Minute)},
-			nil, Decisions{}},
-		{"a millisecond inside the window", []Event{ev("1", "search", s, 0), ev("2", "search", s, time.Minute), ev("3", "search", s, 30*time.Minute-time.Millisecond)},
-			[]string{"search_no_view/3@29m59.999s"}, Decisions{Sent: 1}},
-		{"cooldown holds back", []Event{
-			ev("1", "search", s, 0), ev("2", "search", s, 0), ev("3", "search", s, 0), ev("4", "search", s, time.Minute),
-			ev("5", "search", s, day-time.Minute), ev("6", "search", s, day-time.Minute), ev("7", "search", s, day-time.Millisecond)},
-			[]string{"search_no_view/3@0s"}, Decisions{Sent: 1, Cooldown: 2}},
-		{"cooldown ends to the millisecond", []Event{
-			ev("1", "search", s, 0), ev("2", "search", s, 0), ev("3", "search", s, 0),
-			ev("5", "search", s, day-time.Second), ev("6", "search", s, day-time.Second), ev("7", "search", s, day)},
-			[]string{"search_no_view/3@0s", "search_no_view/7@24h0m0s"}, Decisions{Sent: 2}},
-		{"control sends nothing but has a cooldown", []Event{
-			ev("1", "search", searchControl, 0), ev("2", "search", searchControl, 0), ev("3", "search", searchControl, 0), ev("4", "search", searchControl, 1)},
-			nil, Decisions{Control: 1, Cooldown: 1}},
-		{"users do not add up", []Event{ev("1", "search", s, 0), ev("2", "search", "u000999", 0), ev("3", "search", s, 0)},
-			nil, Decisions{}},
-		{"a repeated id counts once", []Event{ev("1", "search", s, 0), ev("2", "search", s, 0), ev("2", "search", s, 0)},
-			nil, Decisions{}},
-		{"cart fires when the clock passes", []Event{ev("a", "add_to_cart", c, 0), other(7 * day)},
-			[]string{"cart_abandoned/a@168h0m0s"}, Decisions{Sent: 1}},
-		{"cart does not fire before", []Event{ev("a", "add_to_cart", c, 0), other(7*day - time.Millisecond)},
-			nil, Decisions{}},
-		{"a new add moves the cart", []Event{ev("a", "add_to_cart", c, 0), ev("b", "add_to_cart", c, day), other(7 * day), other(8 * day)},
-			[]string{"cart_abandoned/b@192h0m0s"}, Decisions{Sent: 1}},
-		{"a purchase ends the cart", []Event{ev("a", "add_to_cart", c, 0), ev("p", "purchase", c, day), other(8 * day)},
-			nil, Decisions{Cancelled: 1}},
-		{"a purchase of the very millisecond is too late", []Event{ev("a", "add_to_cart", c, 0), ev("p", "purchase", c, 7*day)},
-			[]string{"cart_abandoned/a@168h0m0s"}, Decisions{Sent: 1}},
-		{"the cart starts again after it fired", []Event{ev("a", "add_to_cart", c, 0), ev("b", "add_to_cart", c, 8*day), other(15 * day)},
-			[]string{"cart_abandoned/a@168h0m0s", "cart_abandoned/b@360h0m0s"}, Decisions{Sent: 2}},
-		{"a cart in control", []Event{ev("a", "add_to_cart", cartControl, 0), other(7 * day)},
-			nil, Decisions{Control: 1}},
-		{"a second sign-up is ignored", []Event{ev("s", "signup", g, 0), ev("t", "signup", g, time.Hour), other(2 * day)},
-			[]string{"signup_no_view/s@24h0m0s"}, Decisions{Sent: 1}},
-		{"a view ends the sign-up, the next counts", []Event{ev("s", "signup", g, 0), ev("v", "product_view", g, 1), ev("t", "signup", g, time.Hour), other(2 * day)},
-			[]string{"signup_no_view/t@25h0m0s"}, Decisions{Sent: 1, Cancelled: 1}},
-		{"a sign-up in control", []Event{ev("s", "signup", signupControl, 0), other(2 * day)},
-			nil, Decisions{Control: 1}},
+		{
+			"third search fires",
+			[]Event{ev("1", "search", s, 0), ev("2", "search", s, time.Minute), ev("3", "search", s, 2*time.Minute)},
+			[]string{"search_no_view/3@2m0s"},
+			Decisions{Sent: 1},
+		},
+		{
+			"a view starts the count anew",
+			[]Event{ev("1", "search", s, 0), ev("2", "search", s, 1), ev("v", "product_view", s, 2), ev("3", "search", s, 3), ev("4", "search", s, 4)},
+			nil,
+			Decisions{},
+		},
+		{
+			"the window is open at its old end",
+			[]Event{ev("1", "search", s, 0), ev("2", "search", s, time.Minute), ev("3", "search", s, 30*time.Minute)},
+			nil,
+			Decisions{},
+		},
+		{
+			"a millisecond inside the window",
+			[]Event{ev("1", "search", s, 0), ev("2", "search", s, time.Minute), ev("3", "search", s, 30*time.Minute-time.Millisecond)},
+			[]string{"search_no_view/3@29m59.999s"},
+			Decisions{Sent: 1},
+		},
+		{
+			"cooldown holds back",
+			[]Event{
+				ev("1", "search", s, 0), ev("2", "search", s, 0), ev("3", "search", s, 0), ev("4", "search", s, time.Minute),
+				ev("5", "search", s, day-time.Minute), ev("6", "search", s, day-time.Minute), ev("7", "search", s, day-time.Millisecond),
+			},
+			[]string{"search_no_view/3@0s"},
+			Decisions{Sent: 1, Cooldown: 2},
+		},
+		{
+			"cooldown ends to the millisecond",
+			[]Event{
+				ev("1", "search", s, 0), ev("2", "search", s, 0), ev("3", "search", s, 0),
+				ev("5", "search", s, day-time.Second), ev("6", "search", s, day-time.Second), ev("7", "search", s, day),
+			},
+			[]string{"search_no_view/3@0s", "search_no_view/7@24h0m0s"},
+			Decisions{Sent: 2},
+		},
+		{
+			"control sends nothing but has a cooldown",
+			[]Event{
+				ev("1", "search", searchControl, 0), ev("2", "search", searchControl, 0), ev("3", "search", searchControl, 0), ev("4", "search", searchControl, 1),
+			},
+			nil,
+			Decisions{Control: 1, Cooldown: 1},
+		},
+		{
+			"users do not add up",
+			[]Event{ev("1", "search", s, 0), ev("2", "search", "u000999", 0), ev("3", "search", s, 0)},
+			nil,
+			Decisions{},
+		},
+		{
+			"a repeated id counts once",
+			[]Event{ev("1", "search", s, 0), ev("2", "search", s, 0), ev("2", "search", s, 0)},
+			nil,
+			Decisions{},
+		},
+		{
+			"cart fires when the clock passes",
+			[]Event{ev("a", "add_to_cart", c, 0), other(7 * day)},
+			[]string{"cart_abandoned/a@168h0m0s"},
+			Decisions{Sent: 1},
+		},
+		{
+			"cart does not fire before",
+			[]Event{ev("a", "add_to_cart", c, 0), other(7*day - time.Millisecond)},
+			nil,
+			Decisions{},
+		},
+		{
+			"a new add moves the cart",
+			[]Event{ev("a", "add_to_cart", c, 0), ev("b", "add_to_cart", c, day), other(7 * day), other(8 * day)},
+			[]string{"cart_abandoned/b@192h0m0s"},
+			Decisions{Sent: 1},
+		},
+		{
+			"a purchase ends the cart",
+			[]Event{ev("a", "add_to_cart", c, 0), ev("p", "purchase", c, day), other(8 * day)},
+			nil,
+			Decisions{Cancelled: 1},
+		},
+		{
+			"a purchase of the very millisecond is too late",
+			[]Event{ev("a", "add_to_cart", c, 0), ev("p", "purchase", c, 7*day)},
+			[]string{"cart_abandoned/a@168h0m0s"},
+			Decisions{Sent: 1},
+		},
+		{
+			"the cart starts again after it fired",
+			[]Event{ev("a", "add_to_cart", c, 0), ev("b", "add_to_cart", c, 8*day), other(15 * day)},
+			[]string{"cart_abandoned/a@168h0m0s", "cart_abandoned/b@360h0m0s"},
+			Decisions{Sent: 2},
+		},
+		{
+			"a cart in control",
+			[]Event{ev("a", "add_to_cart", cartControl, 0), other(7 * day)},
+			nil,
+			Decisions{Control: 1},
+		},
+		{
+			"a second sign-up is ignored",
+			[]Event{ev("s", "signup", g, 0), ev("t", "signup", g, time.Hour), other(2 * day)},
+			[]string{"signup_no_view/s@24h0m0s"},
+			Decisions{Sent: 1},
+		},
+		{
+			"a view ends the sign-up, the next counts",
+			[]Event{ev("s", "signup", g, 0), ev("v", "product_view", g, 1), ev("t", "signup", g, time.Hour), other(2 * day)},
+			[]string{"signup_no_view/t@25h0m0s"},
+			Decisions{Sent: 1, Cancelled: 1},
+		},
+		{
+			"a sign-up in control",
+			[]Event{ev("s", "signup", signupControl, 0), other(2 * day)},
+			nil,
+			Decisions{Control: 1},
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := run(tc.events...)
@@ -155,9 +234,12 @@ func TestIdentity(t *testing.T) {
 		bucket     uint64
 		arm        string
 	}{
-		{"search_help", "u000001", 4462, Control}, {"search_help", "u000003", 9053, Treatment},
-		{"cart_coupon", "u000001", 4027, Control}, {"cart_coupon", "u000005", 6817, Treatment},
-		{"signup_hint", "u000001", 7207, Treatment}, {"signup_hint", "u000002", 2899, Control},
+		{"search_help", "u000001", 4462, Control},
+		{"search_help", "u000003", 9053, Treatment},
+		{"cart_coupon", "u000001", 4027, Control},
+		{"cart_coupon", "u000005", 6817, Treatment},
+		{"signup_hint", "u000001", 7207, Treatment},
+		{"signup_hint", "u000002", 2899, Control},
 	} {
 		if b := Bucket(tc.salt, tc.user); b != tc.bucket {
 			t.Errorf("bucket of %s in %s is %d, want %d", tc.user, tc.salt, b, tc.bucket)

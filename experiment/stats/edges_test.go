@@ -65,7 +65,7 @@ func TestEdgesOfValue(t *testing.T) {
 	if _, err := CUPED(varied, varied); !errors.Is(err, NoCovariance) {
 		t.Errorf("a covariate that is always 0: %v", err)
 	}
-	if a, err := CUPED(varied, one); err != TooFewForValue || a.Diff != 3.5 {
+	if a, err := CUPED(varied, one); !errors.Is(err, TooFewForValue) || a.Diff != 3.5 {
 		t.Errorf("CUPED with one user: %+v, %v", a, err)
 	}
 	// A covariate that tells everything leaves nothing to measure against.

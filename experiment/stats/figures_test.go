@@ -2,6 +2,7 @@ package stats
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -105,7 +106,7 @@ func TestConversionAgrees(t *testing.T) {
 		same(t, "always-valid p", e.AlwaysValidP, c.AlwaysValidP)
 		l, err := ConversionLift(control, arm)
 		if c.Lift == nil {
-			if err != ControlIsZero {
+			if !errors.Is(err, ControlIsZero) {
 				t.Errorf("%v, %v: a lift of %v (%v) on nothing", control, arm, l, err)
 			}
 			continue

@@ -38,8 +38,11 @@ func TestReady(t *testing.T) {
 		"processing":       {[]processor.Status{{Input: tp, Ready: true, Offset: 7}}, no, http.StatusOK, `"offset":7`},
 		"claiming":         {[]processor.Status{{Input: tp}}, yes, http.StatusServiceUnavailable, `"ready":false`},
 		"retrying":         {[]processor.Status{{Input: tp, Ready: true, Trouble: "redis is away"}}, yes, http.StatusServiceUnavailable, "redis is away"},
-		"stopped": {[]processor.Status{{Input: tp, Stopped: &processor.StopError{Input: tp, Group: "g", Reason: "why", Wayout: "do this"}}}, yes,
-			http.StatusServiceUnavailable, "partition events/3 of group"},
+		"stopped": {
+			[]processor.Status{{Input: tp, Stopped: &processor.StopError{Input: tp, Group: "g", Reason: "why", Wayout: "do this"}}},
+			yes,
+			http.StatusServiceUnavailable, "partition events/3 of group",
+		},
 	} {
 		rec := httptest.NewRecorder()
 		ready(rec, httptest.NewRequest(http.MethodGet, "/readyz", http.NoBody), c.status, c.reach)

@@ -99,8 +99,10 @@ func TestForwarding(t *testing.T) {
 	t.Cleanup(cl.Close)
 	var recs []*kgo.Record
 	for _, id := range []string{"c1", "c2", "unwanted", "c3"} {
-		recs = append(recs, &kgo.Record{Key: []byte("u1"), Value: fmt.Appendf(nil, `{"command_id":%q,"channel":"push"}`, id),
-			Headers: []kgo.RecordHeader{{Key: "traceparent", Value: []byte("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")}}})
+		recs = append(recs, &kgo.Record{
+			Key: []byte("u1"), Value: fmt.Appendf(nil, `{"command_id":%q,"channel":"push"}`, id),
+			Headers: []kgo.RecordHeader{{Key: "traceparent", Value: []byte("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")}},
+		})
 	}
 	if err := cl.ProduceSync(ctx, recs...).FirstErr(); err != nil {
 		t.Fatal(err)

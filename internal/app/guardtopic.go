@@ -144,8 +144,10 @@ func (a *decisionAnnouncer) Announce(ctx context.Context, messages [][]byte) err
 	}
 	var recs []*kgo.Record
 	for _, m := range messages {
-		recs = append(recs, &kgo.Record{Topic: a.topic, Partition: 0, Value: m,
-			Headers: []kgo.RecordHeader{{Key: sinks.ContentTypeHeader, Value: []byte(sinks.ContentType)}}})
+		recs = append(recs, &kgo.Record{
+			Topic: a.topic, Partition: 0, Value: m,
+			Headers: []kgo.RecordHeader{{Key: sinks.ContentTypeHeader, Value: []byte(sinks.ContentType)}},
+		})
 	}
 	if err := a.cl.ProduceSync(ctx, recs...).FirstErr(); err != nil {
 		return errors.Join(err, a.cl.EndTransaction(context.WithoutCancel(ctx), kgo.TryAbort))

@@ -82,14 +82,25 @@ func (s *statusPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	c := s.counters
 	p.Counts = []pageCount{
-		{"events", c.Events.Load()}, {"of types that no rule reads", c.Unread.Load()}, {"repeated", c.Duplicates.Load()},
-		{"dead letters", c.DeadLetters.Load()}, {"timers fired", c.Fired.Load()}, {"decisions", c.Decisions.Load()}, {"sent", c.Sent.Load()},
-		{"batches", c.Batches.Load()}, {"transactions", c.Transactions.Load()}, {"transactions not committed", c.Aborted.Load()},
-		{"writes refused", c.Fenced.Load()}, {"calls to Redis repeated", c.StoreErrors.Load()}, {"records replayed", c.Replayed.Load()},
+		{"events", c.Events.Load()},
+		{"of types that no rule reads", c.Unread.Load()},
+		{"repeated", c.Duplicates.Load()},
+		{"dead letters", c.DeadLetters.Load()},
+		{"timers fired", c.Fired.Load()},
+		{"decisions", c.Decisions.Load()},
+		{"sent", c.Sent.Load()},
+		{"batches", c.Batches.Load()},
+		{"transactions", c.Transactions.Load()},
+		{"transactions not committed", c.Aborted.Load()},
+		{"writes refused", c.Fenced.Load()},
+		{"calls to Redis repeated", c.StoreErrors.Load()},
+		{"records replayed", c.Replayed.Load()},
 	}
 	for _, d := range s.recent() {
-		row := pageDecision{At: moment(d.At), Late: (time.Duration(d.At-d.Due) * time.Millisecond).String(), Partition: d.Input.String(),
-			Rule: d.Rule, Decision: string(d.Outcome), User: d.User}
+		row := pageDecision{
+			At: moment(d.At), Late: (time.Duration(d.At-d.Due) * time.Millisecond).String(), Partition: d.Input.String(),
+			Rule: d.Rule, Decision: string(d.Outcome), User: d.User,
+		}
 		if len(d.Trace) == 55 {
 			row.Trace = d.Trace[3:35]
 		}

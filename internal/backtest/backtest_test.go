@@ -61,8 +61,10 @@ not json
 `)
 	var decisions bytes.Buffer
 	var complaints []error
-	res := play(t, &Config{Rules: write(t, "r.yaml", testRules), Files: []string{events}, Decisions: &decisions,
-		Complain: func(err error) { complaints = append(complaints, err) }})
+	res := play(t, &Config{
+		Rules: write(t, "r.yaml", testRules), Files: []string{events}, Decisions: &decisions,
+		Complain: func(err error) { complaints = append(complaints, err) },
+	})
 	if res.Events != 6 || res.BadLines != 1 || res.Duplicates != 1 || res.Unread != 1 || res.Pending != 1 || res.Users != 3 {
 		t.Errorf("result %+v", res)
 	}
@@ -135,8 +137,10 @@ func TestWhatIf(t *testing.T) {
 	if i.Reached != 10_000 || i.Messages != 10_000 || *i.Converted != 200 || i.Rate != 0.02 {
 		t.Errorf("impact %+v, converted %d", i, *i.Converted)
 	}
-	want := WhatIf{BuyersBefore: 200, BuyersAfter: 400, ValueBefore: 20_000_000, ValueAfter: 40_000_000,
-		Cost: 10_000*15 + 400*5000, Net: 40_000_000 - 20_000_000 - 150_000 - 2_000_000}
+	want := WhatIf{
+		BuyersBefore: 200, BuyersAfter: 400, ValueBefore: 20_000_000, ValueAfter: 40_000_000,
+		Cost: 10_000*15 + 400*5000, Net: 40_000_000 - 20_000_000 - 150_000 - 2_000_000,
+	}
 	if *i.WhatIf != want {
 		t.Errorf("what if %+v, want %+v", *i.WhatIf, want)
 	}
@@ -180,8 +184,10 @@ func TestGoalOfTheExperiment(t *testing.T) {
 	}
 	conversion := 0.5
 	var decisions bytes.Buffer
-	c := Config{Rules: write(t, "r.yaml", goalRules), Files: []string{write(t, "e.jsonl", b.String())}, Decisions: &decisions,
-		To: jan1 + 2*dayMS, Assume: Assumptions{Conversion: &conversion}}
+	c := Config{
+		Rules: write(t, "r.yaml", goalRules), Files: []string{write(t, "e.jsonl", b.String())}, Decisions: &decisions,
+		To: jan1 + 2*dayMS, Assume: Assumptions{Conversion: &conversion},
+	}
 	res := play(t, &c)
 	sent, buyers := 0, 0
 	for _, l := range strings.Split(strings.TrimSpace(decisions.String()), "\n") {
@@ -306,8 +312,10 @@ func TestResultsDoNotDependOnParallelism(t *testing.T) {
 // The columns of the CSV add up to what the rules are said to have done.
 func TestDaysAddUp(t *testing.T) {
 	conversion := 0.25
-	res := play(t, &Config{Rules: write(t, "r.yaml", moreRules), Files: []string{write(t, "a.jsonl", traffic(3, 4000))}, Partitions: 3,
-		Complain: func(error) {}, Assume: Assumptions{Conversion: &conversion}})
+	res := play(t, &Config{
+		Rules: write(t, "r.yaml", moreRules), Files: []string{write(t, "a.jsonl", traffic(3, 4000))}, Partitions: 3,
+		Complain: func(error) {}, Assume: Assumptions{Conversion: &conversion},
+	})
 	var out bytes.Buffer
 	if err := res.CSV(&out); err != nil {
 		t.Fatal(err)
@@ -405,8 +413,10 @@ type brokenWriter struct{}
 func (brokenWriter) Write([]byte) (int, error) { return 0, os.ErrClosed }
 
 func TestDecisionsThatCannotBeWritten(t *testing.T) {
-	c := Config{Rules: write(t, "r.yaml", moreRules), Files: []string{write(t, "a.jsonl", traffic(1, 20_000))}, Partitions: 3,
-		Decisions: brokenWriter{}, Complain: func(error) {}}
+	c := Config{
+		Rules: write(t, "r.yaml", moreRules), Files: []string{write(t, "a.jsonl", traffic(1, 20_000))}, Partitions: 3,
+		Decisions: brokenWriter{}, Complain: func(error) {},
+	}
 	if _, err := c.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "write decisions") {
 		t.Errorf("error %v", err)
 	}

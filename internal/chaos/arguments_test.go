@@ -46,8 +46,10 @@ func TestWantedFaults(t *testing.T) {
 
 // Every fault that there is can be named, and every name is one.
 func TestFaultNames(t *testing.T) {
-	s := &stage{options: options{duration: longRun, quiet: true}, redis: &services.Redis{},
-		kafka: &services.Kafka{Brokers: []*services.Broker{{ID: 1}, {ID: 2}, {ID: 3}}}}
+	s := &stage{
+		options: options{duration: longRun, quiet: true}, redis: &services.Redis{},
+		kafka: &services.Kafka{Brokers: []*services.Broker{{ID: 1}, {ID: 2}, {ID: 3}}},
+	}
 	var names []string
 	for _, f := range slices.Concat(s.processFaults(&world{}), s.kafkaFaults(), s.redisFaults()) {
 		names = append(names, f.name)

@@ -39,8 +39,10 @@ func TestNothingIsLostOrRepeated(t *testing.T) {
 	if _, err := services.FindPrograms(t.Context(), root); err != nil {
 		leaveOut(t, "the programs of Kafka and Redis cannot be had: "+err.Error())
 	}
-	o := options{duration: 45 * time.Second, clocks: []string{"wall", "event"}, brokers: 3, processes: 2, root: root,
-		program: filepath.Join(t.TempDir(), "nudged")}
+	o := options{
+		duration: 45 * time.Second, clocks: []string{"wall", "event"}, brokers: 3, processes: 2, root: root,
+		program: filepath.Join(t.TempDir(), "nudged"),
+	}
 	if err := build(t.Context(), root, o.program); err != nil {
 		t.Fatal(err)
 	}

@@ -66,8 +66,10 @@ log: {format: json}
 	if err := os.WriteFile(path(".yaml"), []byte(config), 0o600); err != nil {
 		return nil, err
 	}
-	d.Process = &services.Process{Name: name, Log: path(".log"), Args: []string{w.stage.program, "run", "--config", path(".yaml")},
-		Env: append(plainEnvironment(), "NUDGED_CHAOS="+d.orders)}
+	d.Process = &services.Process{
+		Name: name, Log: path(".log"), Args: []string{w.stage.program, "run", "--config", path(".yaml")},
+		Env: append(plainEnvironment(), "NUDGED_CHAOS="+d.orders),
+	}
 	return d, d.order("")
 }
 

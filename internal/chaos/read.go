@@ -92,8 +92,10 @@ func (v *visible) add(w *world, r *kgo.Record) error {
 	case w.events:
 		v.inputs = append(v.inputs, verify.Input{Partition: r.Partition, Offset: r.Offset, Value: r.Value})
 	case w.sends, w.decisions:
-		v.outputs = append(v.outputs, verify.Output{Send: r.Topic == w.sends, Partition: r.Partition, Offset: r.Offset,
-			Appended: r.Timestamp.UnixMilli(), Mark: header("nudged-at"), Value: r.Value})
+		v.outputs = append(v.outputs, verify.Output{
+			Send: r.Topic == w.sends, Partition: r.Partition, Offset: r.Offset,
+			Appended: r.Timestamp.UnixMilli(), Mark: header("nudged-at"), Value: r.Value,
+		})
 	case w.dead:
 		p, perr := strconv.ParseInt(header("nudged-partition"), 10, 32)
 		o, oerr := strconv.ParseInt(header("nudged-offset"), 10, 64)

@@ -106,8 +106,12 @@ func TestBinaryCloudEvent(t *testing.T) {
 	d := NewWrapped(testSet(t), input.Mapping{Format: input.FormatCloudEvents, Fields: input.Fields{User: "data.user"}}, nil)
 	var ev rules.Event
 	err := d.DecodeRecord(t.Context(), &ev, []byte(`{"user":7,"price":1.5}`), []sinks.Header{
-		{Key: "ce_specversion", Value: []byte("1.0")}, {Key: "ce_id", Value: []byte("1")}, {Key: "ce_source", Value: []byte("/s")},
-		{Key: "ce_type", Value: []byte("t")}, {Key: "ce_time", Value: []byte("2026-01-01T00:00:00.123Z")}, {Key: "content-type", Value: []byte("application/json")},
+		{Key: "ce_specversion", Value: []byte("1.0")},
+		{Key: "ce_id", Value: []byte("1")},
+		{Key: "ce_source", Value: []byte("/s")},
+		{Key: "ce_type", Value: []byte("t")},
+		{Key: "ce_time", Value: []byte("2026-01-01T00:00:00.123Z")},
+		{Key: "content-type", Value: []byte("application/json")},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -142,8 +146,12 @@ func TestRegistryRecords(t *testing.T) {
 	}{
 		"by names":     {input.Mapping{}, `{"id":"e1","user":"u1","type":"t","time":1767225600,"price":1}`, "shop.Cart", rules.Event{ID: "e1", User: "u1", Type: "t", Time: 1767225600000}, ""},
 		"type of name": {input.Mapping{Types: map[string]string{"shop.Cart": "cart"}}, `{"user":"u1","time":1767225600,"price":1}`, "shop.Cart", rules.Event{User: "u1", Type: "cart", Time: 1767225600000}, ""},
-		"by paths": {input.Mapping{Fields: input.Fields{User: "buyer.id", Time: "at"}}, `{"user":"other","buyer":{"id":77},"at":"2026-01-01T00:00:00Z","price":1}`, "shop.Cart",
-			rules.Event{User: "77", Type: "shop.Cart", Time: 1767225600000}, ""},
+		"by paths": {
+			input.Mapping{Fields: input.Fields{User: "buyer.id", Time: "at"}},
+			`{"user":"other","buyer":{"id":77},"at":"2026-01-01T00:00:00Z","price":1}`, "shop.Cart",
+			rules.Event{User: "77", Type: "shop.Cart", Time: 1767225600000},
+			"",
+		},
 		"no type": {input.Mapping{}, `{"user":"u1","time":1}`, "", rules.Event{}, "the event has no type"},
 		"no user": {input.Mapping{}, `{"time":1}`, "shop.Cart", rules.Event{}, "the event has no user"},
 	} {

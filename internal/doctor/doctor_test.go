@@ -40,8 +40,10 @@ func healthy(t *testing.T) *Facts {
 	}
 	c := config.Default()
 	topic := func(own map[string]string, rights ...string) Topic {
-		s := map[string]string{"min.insync.replicas": "2", "unclean.leader.election.enable": "false", "cleanup.policy": "delete",
-			"retention.ms": "2592000000", "retention.bytes": "-1", "max.message.bytes": "1048588", "message.timestamp.type": "CreateTime"}
+		s := map[string]string{
+			"min.insync.replicas": "2", "unclean.leader.election.enable": "false", "cleanup.policy": "delete",
+			"retention.ms": "2592000000", "retention.bytes": "-1", "max.message.bytes": "1048588", "message.timestamp.type": "CreateTime",
+		}
 		for k, v := range own {
 			s[k] = v
 		}
@@ -58,8 +60,10 @@ func healthy(t *testing.T) *Facts {
 			offsetsTopic:      topic(map[string]string{"cleanup.policy": "compact"}),
 			transactionsTopic: topic(map[string]string{"cleanup.policy": "compact"}),
 		},
-		Settings: Settings{Values: map[string]string{"transaction.max.timeout.ms": "900000", "offsets.retention.minutes": "10080",
-			"group.min.session.timeout.ms": "6000", "group.max.session.timeout.ms": "1800000", "offset.metadata.max.bytes": "4096"}},
+		Settings: Settings{Values: map[string]string{
+			"transaction.max.timeout.ms": "900000", "offsets.retention.minutes": "10080",
+			"group.min.session.timeout.ms": "6000", "group.max.session.timeout.ms": "1800000", "offset.metadata.max.bytes": "4096",
+		}},
 		Group:    Group{Asked: true, State: "Stable", Rights: map[string]bool{"READ": true}, Clients: map[string]int{"nudged-group": 2}},
 		TxnAsked: true, TxnErr: kerr.InvalidProducerIDMapping,
 		Newest: map[string]int64{"events": moment.Add(-time.Minute).UnixMilli()},
@@ -76,10 +80,14 @@ func healthy(t *testing.T) *Facts {
 		Addresses: []Broker{{Address: "r:6379", Seed: true}},
 		Nodes: []Node{{
 			Address: "r:6379", Blur: time.Millisecond,
-			Info: map[string]string{"redis_version": "7.2.4", "role": "master", "connected_slaves": "1", "aof_enabled": "1", "aof_last_write_status": "ok",
-				"aof_last_bgrewrite_status": "ok", "rdb_last_bgsave_status": "ok", "used_memory": "1000", "maxmemory": "10000", "maxmemory_policy": "noeviction"},
-			Settings: Settings{Values: map[string]string{"appendonly": "yes", "appendfsync": "everysec", "save": "", "maxmemory-policy": "noeviction",
-				"min-replicas-to-write": "0", "hash-max-listpack-value": "512"}},
+			Info: map[string]string{
+				"redis_version": "7.2.4", "role": "master", "connected_slaves": "1", "aof_enabled": "1", "aof_last_write_status": "ok",
+				"aof_last_bgrewrite_status": "ok", "rdb_last_bgsave_status": "ok", "used_memory": "1000", "maxmemory": "10000", "maxmemory_policy": "noeviction",
+			},
+			Settings: Settings{Values: map[string]string{
+				"appendonly": "yes", "appendfsync": "everysec", "save": "", "maxmemory-policy": "noeviction",
+				"min-replicas-to-write": "0", "hash-max-listpack-value": "512",
+			}},
 		}},
 		Stored: []Stored{{"nudged", processor.TopicPartition{Topic: "events"}}},
 	}
@@ -253,8 +261,10 @@ func TestCannotTell(t *testing.T) {
 	for _, n := range bad(r) {
 		unknown[n.Check] = true
 	}
-	for _, check := range []string{"kafka.rights", "kafka.retention", "kafka.transactions", "kafka.offsets", "clock.kafka", "clock.redis",
-		"redis.version", "redis.persistence", "redis.memory", "redis.replicas", "redis.others", "state"} {
+	for _, check := range []string{
+		"kafka.rights", "kafka.retention", "kafka.transactions", "kafka.offsets", "clock.kafka", "clock.redis",
+		"redis.version", "redis.persistence", "redis.memory", "redis.replicas", "redis.others", "state",
+	} {
 		if !unknown[check] {
 			t.Errorf("%s is not said to be unknown", check)
 		}

@@ -210,7 +210,7 @@ func (f *KafkaFacts) lookAtSettings(ctx context.Context, adm *kadm.Client) {
 
 func settings(got kadm.ResourceConfigs, err error) Settings {
 	if err == nil && len(got) != 1 {
-		err = errors.New("Kafka did not answer for it")
+		err = errors.New("no answer from Kafka for it")
 	}
 	if err == nil {
 		err = got[0].Err
@@ -242,7 +242,7 @@ func (f *KafkaFacts) lookAtGroup(ctx context.Context, cl *kgo.Client, group stri
 	req.Groups, req.IncludeAuthorizedOperations = []string{group}, true
 	got, err := req.RequestWith(ctx, cl)
 	if err == nil && len(got.Groups) != 1 {
-		err = errors.New("Kafka did not answer for the group")
+		err = errors.New("no answer from Kafka for the group")
 	}
 	if err == nil {
 		err = kerr.ErrorForCode(got.Groups[0].ErrorCode)

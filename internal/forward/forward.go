@@ -4,6 +4,7 @@
 package forward
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.opentelemetry.io/otel/propagation"
 
@@ -104,7 +106,7 @@ func (f *Forwarder) describe(ctx context.Context) error {
 	}
 	for _, name := range []string{f.cfg.Topic, f.cfg.DeadLetters} {
 		if d, ok := topics.Topics[name]; !ok || len(d.Partitions) == 0 {
-			return fmt.Errorf("topic %q cannot be used (%w): create it", name, d.Err)
+			return fmt.Errorf("topic %q cannot be used (%w): create it", name, cmp.Or[error](d.Err, kerr.UnknownTopicOrPartition))
 		}
 	}
 	f.layout = sinkkafka.Layout{DeadLetters: f.cfg.DeadLetters, DeadLetterPartitions: int32(len(topics.Topics[f.cfg.DeadLetters].Partitions))}

@@ -216,8 +216,10 @@ func TestOrderMakesNoDifference(t *testing.T) {
 		}
 		list := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) told {
 			user := rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "user")
-			return told{user, rapid.SampledFrom([]string{"visit", "search", "product_view", "add_to_cart", "purchase", "other"}).Draw(t, "type"),
-				user, rapid.Int64Range(0, 40).Draw(t, "at") * dayMillis / 2}
+			return told{
+				user, rapid.SampledFrom([]string{"visit", "search", "product_view", "add_to_cart", "purchase", "other"}).Draw(t, "type"),
+				user, rapid.Int64Range(0, 40).Draw(t, "at") * dayMillis / 2,
+			}
 		}), 0, 60).Draw(t, "events")
 		view := func(list []told) string {
 			f := New(Options{Steps: steps, Period: Month, By: "source"})
@@ -277,9 +279,14 @@ func TestPeriods(t *testing.T) {
 		p         Period
 		at, start string
 	}{
-		{Day, "2026-03-01T23:59:59Z", "2026-03-01"}, {Week, "2026-11-27T00:00:00Z", "2026-11-23"}, {Week, "2026-11-23T00:00:00Z", "2026-11-23"},
-		{Week, "2026-11-22T23:59:59Z", "2026-11-16"}, {Month, "2026-02-28T23:59:59Z", "2026-02-01"}, {Week, "1969-12-28T00:00:00Z", "1969-12-22"},
-		{Day, "1969-12-31T23:00:00Z", "1969-12-31"}, {Month, "2025-12-31T00:00:00Z", "2025-12-01"},
+		{Day, "2026-03-01T23:59:59Z", "2026-03-01"},
+		{Week, "2026-11-27T00:00:00Z", "2026-11-23"},
+		{Week, "2026-11-23T00:00:00Z", "2026-11-23"},
+		{Week, "2026-11-22T23:59:59Z", "2026-11-16"},
+		{Month, "2026-02-28T23:59:59Z", "2026-02-01"},
+		{Week, "1969-12-28T00:00:00Z", "1969-12-22"},
+		{Day, "1969-12-31T23:00:00Z", "1969-12-31"},
+		{Month, "2025-12-31T00:00:00Z", "2025-12-01"},
 	} {
 		if got := c.p.start(c.p.of(at(c.at))).Format(time.DateOnly); got != c.start {
 			t.Errorf("the %s of %s begins %s, want %s", c.p, c.at, got, c.start)

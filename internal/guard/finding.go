@@ -116,8 +116,11 @@ func (c *Counts) rate(g *rules.Guardrail, arm string, hits, exposed int, e float
 		Phase: c.Phase, Check: "guardrail " + g.Name, Guardrail: g.Name,
 		Statement: fmt.Sprintf("%s: %d of %d exposed users of %s (%s), above max_percent: %s", g.Name, hits, exposed, arm, percent(float64(hits)/float64(exposed)), number(g.MaxRate*100)),
 		Figures: []rules.Datum{
-			{Name: "arm", Value: rules.StringValue(arm)}, {Name: "hits", Value: rules.IntValue(int64(hits))}, {Name: "exposed", Value: rules.IntValue(int64(exposed))},
-			{Name: "max_percent", Value: rules.FloatValue(g.MaxRate * 100)}, evidence(e),
+			{Name: "arm", Value: rules.StringValue(arm)},
+			{Name: "hits", Value: rules.IntValue(int64(hits))},
+			{Name: "exposed", Value: rules.IntValue(int64(exposed))},
+			{Name: "max_percent", Value: rules.FloatValue(g.MaxRate * 100)},
+			evidence(e),
 		},
 	}
 }
@@ -128,9 +131,13 @@ func (c *Counts) ratioToControl(g *rules.Guardrail, arm string, n [4]int, e floa
 		Phase: c.Phase, Check: "guardrail " + g.Name, Guardrail: g.Name,
 		Statement: fmt.Sprintf("%s: %d of %d exposed users of %s, %d of %d of control, above max_ratio: %s", g.Name, n[0], n[1], arm, n[2], n[3], number(g.MaxRatio)),
 		Figures: []rules.Datum{
-			{Name: "arm", Value: rules.StringValue(arm)}, {Name: "hits", Value: rules.IntValue(int64(n[0]))}, {Name: "exposed", Value: rules.IntValue(int64(n[1]))},
-			{Name: "control_hits", Value: rules.IntValue(int64(n[2]))}, {Name: "control_exposed", Value: rules.IntValue(int64(n[3]))},
-			{Name: "max_ratio", Value: rules.FloatValue(g.MaxRatio)}, evidence(e),
+			{Name: "arm", Value: rules.StringValue(arm)},
+			{Name: "hits", Value: rules.IntValue(int64(n[0]))},
+			{Name: "exposed", Value: rules.IntValue(int64(n[1]))},
+			{Name: "control_hits", Value: rules.IntValue(int64(n[2]))},
+			{Name: "control_exposed", Value: rules.IntValue(int64(n[3]))},
+			{Name: "max_ratio", Value: rules.FloatValue(g.MaxRatio)},
+			evidence(e),
 		},
 	}
 }

@@ -173,7 +173,7 @@ func open(path string, opts Options) (src io.Reader, closeFile func(), err error
 	}
 	buffered := bufio.NewReaderSize(raw, 64<<10)
 	first, err := buffered.Peek(2)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		closeFile()
 		return nil, nil, fmt.Errorf("%s: %w", name, err)
 	}

@@ -110,8 +110,10 @@ func TestRedisWithTLSAndRights(t *testing.T) {
 	trusted.AddCert(a.cert)
 	secured := &tls.Config{RootCAs: trusted, Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 	s := startRedis(t, secured, func(port string) []string {
-		return []string{"--bind", "127.0.0.1", "--port", "0", "--tls-port", port, "--tls-cert-file", server.cert, "--tls-key-file", server.key,
-			"--tls-ca-cert-file", a.file, "--tls-auth-clients", "yes", "--aclfile", users, "--maxmemory-policy", "noeviction"}
+		return []string{
+			"--bind", "127.0.0.1", "--port", "0", "--tls-port", port, "--tls-cert-file", server.cert, "--tls-key-file", server.key,
+			"--tls-ca-cert-file", a.file, "--tls-auth-clients", "yes", "--aclfile", users, "--maxmemory-policy", "noeviction",
+		}
 	})
 	admin := goredis.NewClient(&goredis.Options{Addr: s.addr, Username: "admin", Password: redisPassword, TLSConfig: secured})
 	defer admin.Close()

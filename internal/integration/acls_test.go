@@ -14,7 +14,8 @@ import (
 // acl is one right.
 type acl struct{ principal, resource, name, pattern, operation string }
 
-// documentedACLs is what deploy/kafka/acls.sh gives to nudged: the script runs with a
+// documentedACLs is what deploy/kafka/acls.sh gives to nudged, but for what only the
+// doctor looks at: the script runs with a
 // program in the place of Kafka's that tells what it was asked for.
 func documentedACLs(t *testing.T, w *world) []acl {
 	t.Helper()
@@ -23,7 +24,7 @@ func documentedACLs(t *testing.T, w *world) []acl {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), "../../deploy/kafka/acls.sh")
-	cmd.Env = environment("PATH="+tools+":"+os.Getenv("PATH"), "GROUP="+w.group,
+	cmd.Env = environment("PATH="+tools+":"+os.Getenv("PATH"), "DOCTOR=", "GROUP="+w.group,
 		"EVENTS="+w.events, "SENDS="+w.sends, "DECISIONS="+w.decisions, "DEAD_LETTERS="+w.dead)
 	out, err := cmd.Output()
 	if err != nil {

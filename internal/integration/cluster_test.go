@@ -104,9 +104,9 @@ func (c *cluster) owner(slot int64) int {
 	return 0
 }
 
-// move takes a slot to the next node. between runs while half of its keys lie on
-// either.
-func (c *cluster) move(slot int64, between func()) {
+// move takes a slot to the next node. half runs while half of its keys lie on either,
+// all once all are there and nobody has been told.
+func (c *cluster) move(slot int64, half, all func()) {
 	c.t.Helper()
 	from := c.owner(slot)
 	to := (from + 1) % len(c.nodes)
@@ -120,9 +120,10 @@ func (c *cluster) move(slot int64, between func()) {
 		return len(keys)
 	}
 	migrate(c.nodes[from].do("CLUSTER", "COUNTKEYSINSLOT", slot).(int64) / 2)
-	between()
+	half()
 	for migrate(100) > 0 {
 	}
+	all()
 	for _, i := range []int{to, from, 3 - to - from} {
 		c.nodes[i].do("CLUSTER", "SETSLOT", slot, "NODE", c.ids[to])
 	}
@@ -159,9 +160,11 @@ func TestClusterMovesSlots(t *testing.T) {
 	for p := range 4 {
 		sends.untilCount((p + 1) * want.sent().total() / 8)
 		slot := c.slotOf(fmt.Sprintf("nudged:{%s:%s:%d}:h", w.group, w.events, p))
-		refused := c.told("TRYAGAIN")
+		refused, asked := c.told("TRYAGAIN"), c.told("ASK")
 		c.move(slot, func() {
 			eventually(t, "a batch meets a slot that is half here and half there", func() bool { return c.told("TRYAGAIN") > refused })
+		}, func() {
+			eventually(t, "somebody is sent on to the other node", func() bool { return c.told("ASK") > asked })
 		})
 	}
 	loaded()

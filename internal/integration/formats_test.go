@@ -71,21 +71,31 @@ message signup { string user = 1; string plan = 2; int64 time = 3; }`})
 	const cloudevents = "{format: cloudevents}"
 	byRegistry := fmt.Sprintf("{format: registry, registry: {urls: [%q]}}", registry.URL())
 	return []format{
-		{"flat with other names", "{fields: {user: user_id}, types: {sign-up: signup}}",
-			value(`{"id":"1","type":"sign-up","user_id":%q,"time":%q,"plan":"gold"}`, user, when), value(`{"id":"2"}`), "no user"},
-		{"segment", "{format: segment, types: {Signed Up: signup}}",
+		{
+			"flat with other names", "{fields: {user: user_id}, types: {sign-up: signup}}",
+			value(`{"id":"1","type":"sign-up","user_id":%q,"time":%q,"plan":"gold"}`, user, when), value(`{"id":"2"}`), "no user",
+		},
+		{
+			"segment", "{format: segment, types: {Signed Up: signup}}",
 			value(`{"type":"track","event":"Signed Up","userId":%q,"messageId":"m1","timestamp":%q,"properties":{"plan":"gold"}}`, user, when),
-			value(`{"type":"track","event":"Signed Up","messageId":"m2"}`), "no user"},
-		{"cloudevents structured", cloudevents,
+			value(`{"type":"track","event":"Signed Up","messageId":"m2"}`), "no user",
+		},
+		{
+			"cloudevents structured", cloudevents,
 			value(`{"specversion":"1.0","id":"1","source":"/s","type":"signup","subject":%q,"time":%q,"data":{"plan":"gold"}}`, user, when),
-			value(`{"id":"1","source":"/s"}`), "no specversion"},
+			value(`{"id":"1","source":"/s"}`), "no specversion",
+		},
 		{"cloudevents binary", cloudevents, binary, binaryBad, "no user"},
-		{"ga4", "{format: ga4, types: {sign_up: signup}}",
+		{
+			"ga4", "{format: ga4, types: {sign_up: signup}}",
 			value(`{"event_timestamp":"%d","event_name":"sign_up","user_id":%q,"event_params":[{"key":"plan","value":{"string_value":"gold"}}]}`, at.UnixMicro(), user),
-			value(`{"event_timestamp":"%d","event_name":"sign_up","user_id":%q,"event_params":7}`, at.UnixMicro(), user), "event_params: a list is expected"},
+			value(`{"event_timestamp":"%d","event_name":"sign_up","user_id":%q,"event_params":7}`, at.UnixMicro(), user), "event_params: a list is expected",
+		},
 		{"registry, Avro", byRegistry, wire(avroID, nil, avroMessage), wire(avroID, nil, avroMessage[:3]), "does not fit its schema"},
-		{"registry, JSON Schema", byRegistry, wire(jsonID, nil, fmt.Appendf(nil, `{"user":%q,"time":%d,"plan":"gold"}`, user, at.UnixMilli())),
-			wire(jsonID, nil, []byte("{")), "not valid JSON"},
+		{
+			"registry, JSON Schema", byRegistry, wire(jsonID, nil, fmt.Appendf(nil, `{"user":%q,"time":%d,"plan":"gold"}`, user, at.UnixMilli())),
+			wire(jsonID, nil, []byte("{")), "not valid JSON",
+		},
 		{"registry, Protobuf", byRegistry, wire(protobufID, []int{0}, protobufMessage), wire(77, nil, nil), "does not know schema 77"},
 	}
 }

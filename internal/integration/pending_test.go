@@ -1,7 +1,6 @@
 package integration
 
 import (
-	"io"
 	"log/slog"
 	"sync"
 	"testing"
@@ -76,7 +75,7 @@ func TestFirstCommitIsWaitedFor(t *testing.T) {
 	go func() {
 		found, err := kafka.Inspect(t.Context(), asking, &kafka.Config{
 			Brokers: []string{w.brokers}, Group: w.group, Events: []string{w.events}, Sends: w.sends, Decisions: w.decisions, DeadLetters: w.dead,
-			Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+			Logger: slog.New(slog.DiscardHandler),
 		}, []processor.TopicPartition{{Topic: w.events, Partition: 0}, {Topic: w.events, Partition: 1}})
 		answered <- answer{found, err}
 	}()

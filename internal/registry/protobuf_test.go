@@ -48,8 +48,10 @@ message Order {
 func registerOrder(t testing.TB, s *stand) (id int) {
 	t.Helper()
 	s.register(t, "addressproto", sr.Schema{Type: sr.TypeProtobuf, Schema: addressProto})
-	return s.register(t, "order", sr.Schema{Type: sr.TypeProtobuf, Schema: orderProto,
-		References: []sr.SchemaReference{{Name: "shop/address.proto", Subject: "addressproto", Version: 1}}})
+	return s.register(t, "order", sr.Schema{
+		Type: sr.TypeProtobuf, Schema: orderProto,
+		References: []sr.SchemaReference{{Name: "shop/address.proto", Subject: "addressproto", Version: 1}},
+	})
 }
 
 // field appends a length-delimited field.

@@ -341,8 +341,10 @@ experiments:
 	}
 	var book outcomes.Book
 	add := func(kind, user, arm, rail string, at int64) {
-		book.Add(&decisions.Decision{Kind: []byte(kind), User: []byte(user), Experiment: []byte("e"), Phase: 1, Arm: []byte(arm), Fired: at,
-			Guardrail: []byte(rail), CommandID: []byte(kind + user + rail)})
+		book.Add(&decisions.Decision{
+			Kind: []byte(kind), User: []byte(user), Experiment: []byte("e"), Phase: 1, Arm: []byte(arm), Fired: at,
+			Guardrail: []byte(rail), CommandID: []byte(kind + user + rail),
+		})
 	}
 	for i := range 1000 {
 		kind, arm := "sent", "treatment"

@@ -78,8 +78,11 @@ func (c *Columns) find(name string, header []string) (p places, err error) {
 		flag, column string
 		at           *int
 	}{
-		{"arm", c.Arm, &p.arm}, {"converted", c.Converted, &p.converted}, {"value", c.Value, &p.value},
-		{"covariate", c.Covariate, &p.covariate}, {"time", c.Time, &p.time},
+		{"arm", c.Arm, &p.arm},
+		{"converted", c.Converted, &p.converted},
+		{"value", c.Value, &p.value},
+		{"covariate", c.Covariate, &p.covariate},
+		{"time", c.Time, &p.time},
 	} {
 		*f.at = slices.Index(header, f.column)
 		if f.column != "" && *f.at < 0 {

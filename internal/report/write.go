@@ -214,8 +214,10 @@ func writeCSV(w io.Writer, reports []*Report) error {
 	}
 	for _, r := range reports {
 		for i, a := range r.Arms {
-			row := []string{r.Experiment, strconv.Itoa(r.Phase), a.Name, r.Arms[0].Name, strconv.Itoa(a.Exposed), "", num(a.Rate),
-				num(a.ValueSum), num(a.ValueMean), num(a.ValueSD), num(a.NetSum), num(r.SRM.P)}
+			row := []string{
+				r.Experiment, strconv.Itoa(r.Phase), a.Name, r.Arms[0].Name, strconv.Itoa(a.Exposed), "", num(a.Rate),
+				num(a.ValueSum), num(a.ValueMean), num(a.ValueSD), num(a.NetSum), num(r.SRM.P),
+			}
 			if a.Converted != nil {
 				row[5] = strconv.Itoa(*a.Converted)
 			}

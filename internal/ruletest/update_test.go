@@ -18,7 +18,8 @@ const threeSignups = `    events:
 
 func TestUpdate(t *testing.T) {
 	for _, c := range []struct{ name, from, to string }{
-		{"one entry of three, comments kept",
+		{
+			"one entry of three, comments kept",
 			one("    # what comes first\n" + threeSignups + `    expect: # all of it
 
       # the first
@@ -46,8 +47,10 @@ func TestUpdate(t *testing.T) {
   - name: y
     events: []
     expect: []
-`)},
-		{"an entry too many and one too few",
+`),
+		},
+		{
+			"an entry too many and one too few",
 			one(threeSignups + `    expect:
     - {at: 0s, user: u0, rule: hello} # gone
     - {at: 1s, user: u1}
@@ -58,8 +61,10 @@ func TestUpdate(t *testing.T) {
     - {at: 1s, user: u1}
     - {at: 2s, user: u2, rule: hello, decision: sent, template: hi}
     - {at: 3s, user: u3}
-`)},
-		{"a block entry with comments inside",
+`),
+		},
+		{
+			"a block entry with comments inside",
 			one(threeSignups + `    expect:
       - {at: 1s}
       - # an entry
@@ -75,51 +80,72 @@ func TestUpdate(t *testing.T) {
       # at the wrong time
       - {rule: hello, at: 2s, user: u2} # him
       - {at: 3s}
-`)},
-		{"nothing happens any more",
+`),
+		},
+		{
+			"nothing happens any more",
 			one("    events: []\n    expect: # all\n      # one\n      - {at: 1s, rule: hello}\n      - rule: hello\n"),
-			one("    events: []\n    expect: [] # all\n      # one\n")},
-		{"an empty list", one(threeSignups + "    expect: [] # nothing yet\n    until: 2d\n"),
+			one("    events: []\n    expect: [] # all\n      # one\n"),
+		},
+		{
+			"an empty list", one(threeSignups + "    expect: [] # nothing yet\n    until: 2d\n"),
 			one(threeSignups + `    expect: # nothing yet
       - {at: 1s, user: u1, rule: hello, decision: sent, template: hi}
       - {at: 2s, user: u2, rule: hello, decision: sent, template: hi}
       - {at: 3s, user: u3, rule: hello, decision: sent, template: hi}
     until: 2d
-`)},
-		{"a list in brackets over lines, with a comment",
+`),
+		},
+		{
+			"a list in brackets over lines, with a comment",
 			one(threeSignups + "    expect: [{at: 1s}, # ü first\n      {at: 2s},\n    ]\n"),
 			one(threeSignups + `    expect:
       # ü first
       - {at: 1s}
       - {at: 2s}
       - {at: 3s, user: u3, rule: hello, decision: sent, template: hi}
-`)},
-		{"no expect at all", one("    events:\n      - {at: 1s, type: signup, user: \"u 1\"}\n\n# the end"),
-			one("    events:\n      - {at: 1s, type: signup, user: \"u 1\"}\n    expect:\n      - {at: 1s, user: \"u 1\", rule: hello, decision: sent, template: hi}\n\n# the end")},
+`),
+		},
+		{
+			"no expect at all", one("    events:\n      - {at: 1s, type: signup, user: \"u 1\"}\n\n# the end"),
+			one("    events:\n      - {at: 1s, type: signup, user: \"u 1\"}\n    expect:\n      - {at: 1s, user: \"u 1\", rule: hello, decision: sent, template: hi}\n\n# the end"),
+		},
 		{"an expect without a value", one("    expect:\n" + threeSignups), one(`    expect:
       - {at: 1s, user: u1, rule: hello, decision: sent, template: hi}
       - {at: 2s, user: u2, rule: hello, decision: sent, template: hi}
       - {at: 3s, user: u3, rule: hello, decision: sent, template: hi}
 ` + threeSignups)},
-		{"no line end at the end", strings.TrimSuffix(one("    events:\n      - {at: 1s, type: signup, user: u1}\n"), "\n"),
-			strings.TrimSuffix(one("    events:\n      - {at: 1s, type: signup, user: u1}\n    expect:\n      - {at: 1s, user: u1, rule: hello, decision: sent, template: hi}\n"), "\n")},
-		{"in braces", head + "  - {name: x, events: [{at: 1s, type: signup, user: u1}], expect: []}\n",
-			head + "  - {name: x, events: [{at: 1s, type: signup, user: u1}], expect: [{at: 1s, user: u1, rule: hello, decision: sent, template: hi}]}\n"},
-		{"a subset keeps to what it was about",
+		{
+			"no line end at the end", strings.TrimSuffix(one("    events:\n      - {at: 1s, type: signup, user: u1}\n"), "\n"),
+			strings.TrimSuffix(one("    events:\n      - {at: 1s, type: signup, user: u1}\n    expect:\n      - {at: 1s, user: u1, rule: hello, decision: sent, template: hi}\n"), "\n"),
+		},
+		{
+			"in braces", head + "  - {name: x, events: [{at: 1s, type: signup, user: u1}], expect: []}\n",
+			head + "  - {name: x, events: [{at: 1s, type: signup, user: u1}], expect: [{at: 1s, user: u1, rule: hello, decision: sent, template: hi}]}\n",
+		},
+		{
+			"a subset keeps to what it was about",
 			one("    subset: true\n" + threeSignups + "    expect:\n      - {user: u2, decision: control}\n      - {user: u9, rule: hello}\n"),
-			one("    subset: true\n" + threeSignups + "    expect:\n      - {user: u2, decision: sent}\n")},
-		{"data, times and texts", one(cartEvents + "    expect:\n      - {rule: cart, user: u1, at: 1d, step: 3, data: {}, due: 1d, expires: 1d}\n"),
+			one("    subset: true\n" + threeSignups + "    expect:\n      - {user: u2, decision: sent}\n"),
+		},
+		{
+			"data, times and texts", one(cartEvents + "    expect:\n      - {rule: cart, user: u1, at: 1d, step: 3, data: {}, due: 1d, expires: 1d}\n"),
 			one(cartEvents + `    expect:
       - {rule: cart, user: u1, at: 7d, step: 0, data: {note: "a: b", orders: 0, price: 10, until: "2026-01-10T00:00:00Z"}, due: 7d, expires: 8d}
-`)},
-		{"keys that say nothing any more",
+`),
+		},
+		{
+			"keys that say nothing any more",
 			one(strings.Replace(cartEvents, "    arms: {coupon: treatment}\n", "", 1) + "      - {at: 1h, type: purchase, user: u1, cart: k1}\n    expect:\n" +
 				"      - {rule: cart, at: 1h, arm: treatment, data: {a: 1}, because: {orders: 0}, label: x, value: 1, again: true, instance: k2}\n"),
 			one(strings.Replace(cartEvents, "    arms: {coupon: treatment}\n", "", 1) + "      - {at: 1h, type: purchase, user: u1, cart: k1}\n    expect:\n" +
 				"      - {rule: cart, at: 1h, arm: \"\", data: {}, because: {}, label: \"\", value: null, again: false, instance: k1}\n" +
-				"      - {at: 1h, user: u1, rule: hello, decision: sent, template: hi}\n")},
-		{"a line end of two bytes, a byte order mark", "\ufeff" + strings.ReplaceAll(one(threeSignups+"    expect:\n      - {at: 1s} # a\n      - {at: 2s} # b\n"), "\n", "\r\n"),
-			"\ufeff" + strings.ReplaceAll(one(threeSignups+"    expect:\n      - {at: 1s} # a\n      - {at: 2s} # b\n      - {at: 3s, user: u3, rule: hello, decision: sent, template: hi}\n"), "\n", "\r\n")},
+				"      - {at: 1h, user: u1, rule: hello, decision: sent, template: hi}\n"),
+		},
+		{
+			"a line end of two bytes, a byte order mark", "\ufeff" + strings.ReplaceAll(one(threeSignups+"    expect:\n      - {at: 1s} # a\n      - {at: 2s} # b\n"), "\n", "\r\n"),
+			"\ufeff" + strings.ReplaceAll(one(threeSignups+"    expect:\n      - {at: 1s} # a\n      - {at: 2s} # b\n      - {at: 3s, user: u3, rule: hello, decision: sent, template: hi}\n"), "\n", "\r\n"),
+		},
 		{"nothing to change", one(threeSignups + "    expect: [{}]\n"), ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

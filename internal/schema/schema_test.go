@@ -398,8 +398,10 @@ func TestRealMessages(t *testing.T) {
 			Rule: text.Draw(rt, "rule"), User: text.Draw(rt, "user"), Instance: text.Draw(rt, "instance"), Step: rapid.IntRange(0, 9).Draw(rt, "step"),
 			Send:       &rules.Send{Channel: text.Draw(rt, "channel"), Class: rapid.SampledFrom([]string{"ad", "transactional"}).Draw(rt, "class"), Template: text.Draw(rt, "template")},
 			Experiment: text.Draw(rt, "experiment"), Arm: text.Draw(rt, "arm"), Phase: rapid.IntRange(0, 3).Draw(rt, "phase"), Label: text.Draw(rt, "label"),
-			Data: data.Draw(rt, "data"), Because: data.Draw(rt, "because"), Trigger: rules.Trigger{ID: text.Draw(rt, "id"), Time: moment.Draw(rt, "time"),
-				Partition: rapid.Int32Range(0, 99).Draw(rt, "partition"), Offset: rapid.Int64Range(-1, 1<<40).Draw(rt, "offset")},
+			Data: data.Draw(rt, "data"), Because: data.Draw(rt, "because"), Trigger: rules.Trigger{
+				ID: text.Draw(rt, "id"), Time: moment.Draw(rt, "time"),
+				Partition: rapid.Int32Range(0, 99).Draw(rt, "partition"), Offset: rapid.Int64Range(-1, 1<<40).Draw(rt, "offset"),
+			},
 			TriggerType: text.Draw(rt, "type"), Due: moment.Draw(rt, "due"), At: moment.Draw(rt, "at"), Expires: moment.Draw(rt, "expires"),
 		}
 		if d.Outcome == rules.Converted {
@@ -449,8 +451,10 @@ func TestRealMessages(t *testing.T) {
 }
 
 func TestLargeMessages(t *testing.T) {
-	d := rules.Decision{Outcome: rules.Sent, Send: &rules.Send{Channel: "push", Class: "ad", Template: "t"},
-		Data: []rules.Datum{{Name: "much", Value: rules.StringValue(strings.Repeat("x", sinks.MaxMessage))}}}
+	d := rules.Decision{
+		Outcome: rules.Sent, Send: &rules.Send{Channel: "push", Class: "ad", Template: "t"},
+		Data: []rules.Datum{{Name: "much", Value: rules.StringValue(strings.Repeat("x", sinks.MaxMessage))}},
+	}
 	o := sinks.Origin{RulesVersion: version}
 	if err := validJSON(t, compile(t, "command"), sinks.AppendCommand(nil, &d, o)); err != nil {
 		t.Error(err)

@@ -168,7 +168,8 @@ func metricWords(m *rules.Metric) string {
 // pending tells of one run.
 func (a *Account) pending(topic string, k *rules.KnownInstance) Pending {
 	p := Pending{Rule: k.Rule, Instance: k.Key, Due: stamp(k.Due), Ends: []string{}, since: k.Trigger.Time, Trigger: sinks.Trigger{
-		ID: k.Trigger.ID, Type: k.TriggerType, Time: stamp(k.Trigger.Time), Topic: topic, Partition: k.Trigger.Partition, Offset: k.Trigger.Offset}}
+		ID: k.Trigger.ID, Type: k.TriggerType, Time: stamp(k.Trigger.Time), Topic: topic, Partition: k.Trigger.Partition, Offset: k.Trigger.Offset,
+	}}
 	for _, f := range k.Fields {
 		p.Fields = append(p.Fields, Value{Name: f.Name, Value: raw(f.Value)})
 	}

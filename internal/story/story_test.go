@@ -20,8 +20,10 @@ const (
 
 // Every outcome has words of its own.
 func TestWhy(t *testing.T) {
-	m := sinks.Message{Experiment: "x", Arm: "b", Channel: "push", Class: "ad", Template: "t", Expires: "2026-01-02T00:00:00Z", Due: "2026-01-01T00:00:00Z",
-		Because: map[string]json.RawMessage{"orders": json.RawMessage("1"), "age": json.RawMessage("null")}, Value: json.RawMessage("12.5"), Again: true}
+	m := sinks.Message{
+		Experiment: "x", Arm: "b", Channel: "push", Class: "ad", Template: "t", Expires: "2026-01-02T00:00:00Z", Due: "2026-01-01T00:00:00Z",
+		Because: map[string]json.RawMessage{"orders": json.RawMessage("1"), "age": json.RawMessage("null")}, Value: json.RawMessage("12.5"), Again: true,
+	}
 	words := map[string]rules.Outcome{}
 	for outcome, want := range map[rules.Outcome]string{
 		rules.Sent: `sent push "t" (arm b of x)`, rules.ControlArm: "control group of x", rules.HeldOut: "holdout", rules.Excluded: "outside of the experiment x",
@@ -68,9 +70,11 @@ func TestValuesAreJSON(t *testing.T) {
 func account() *Account {
 	a := NewAccount("u1", jan1+2*day)
 	trigger := rules.Trigger{ID: "e1", Time: jan1, Partition: 3, Offset: 7}
-	wait := rules.KnownInstance{Rule: "cart", Key: "k1", Op: &rules.Op{Kind: rules.OpWait}, Due: jan1 + 7*day, Decides: jan1 + 7*day,
+	wait := rules.KnownInstance{
+		Rule: "cart", Key: "k1", Op: &rules.Op{Kind: rules.OpWait}, Due: jan1 + 7*day, Decides: jan1 + 7*day,
 		Send: &rules.Send{Channel: "push", Template: "c10"}, WhenText: "orders == 0", Trigger: trigger, TriggerType: "add_to_cart",
-		Unless: []*rules.Unless{{On: []string{"purchase"}, Text: "event.cart == trigger.cart"}, {On: []string{"*"}}}, Fields: []rules.Datum{{Name: "cart", Value: rules.StringValue("k1")}}}
+		Unless: []*rules.Unless{{On: []string{"purchase"}, Text: "event.cart == trigger.cart"}, {On: []string{"*"}}}, Fields: []rules.Datum{{Name: "cart", Value: rules.StringValue("k1")}},
+	}
 	waitFor := wait
 	waitFor.Rule, waitFor.Key, waitFor.Unless, waitFor.WhenText = "series", "", nil, ""
 	waitFor.Op = &rules.Op{Kind: rules.OpWaitFor, For: &rules.WaitFor{On: []string{"click", "open"}, Text: "event.x == 1"}}
@@ -94,8 +98,10 @@ func account() *Account {
 	a.Know("events", 3, true, &k, "")
 	a.Know("more", 0, false, &rules.Known{}, "")
 	message := func(rule, decision string, at int64) sinks.Message {
-		return sinks.Message{Rule: rule, User: "u1", Decision: decision, Channel: "push", Class: "ad", Template: "c10", Trigger: sinks.Trigger{ID: "e" + decision, Type: "add_to_cart", Time: stamp(jan1 - day)},
-			Due: stamp(at), Fired: stamp(at)}
+		return sinks.Message{
+			Rule: rule, User: "u1", Decision: decision, Channel: "push", Class: "ad", Template: "c10", Trigger: sinks.Trigger{ID: "e" + decision, Type: "add_to_cart", Time: stamp(jan1 - day)},
+			Due: stamp(at), Fired: stamp(at),
+		}
 	}
 	at := message("hello", "cooldown", jan1-day)
 	then := message("cart", "converted", jan1+hour)

@@ -53,6 +53,7 @@ func (b both) Handle(ctx context.Context, r slog.Record) error {
 func (b both) WithAttrs(a []slog.Attr) slog.Handler {
 	return both{b.one.WithAttrs(a), b.two.WithAttrs(a)}
 }
+
 func (b both) WithGroup(name string) slog.Handler {
 	return both{b.one.WithGroup(name), b.two.WithGroup(name)}
 }

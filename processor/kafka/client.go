@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -55,8 +56,10 @@ type errorsOnly struct{ slog.Handler }
 func (h errorsOnly) Enabled(ctx context.Context, l slog.Level) bool {
 	return l >= slog.LevelError && h.Handler.Enabled(ctx, l)
 }
+
 func (h errorsOnly) WithAttrs(a []slog.Attr) slog.Handler { return errorsOnly{h.Handler.WithAttrs(a)} }
-func (h errorsOnly) WithGroup(n string) slog.Handler      { return errorsOnly{h.Handler.WithGroup(n)} }
+
+func (h errorsOnly) WithGroup(n string) slog.Handler { return errorsOnly{h.Handler.WithGroup(n)} }
 
 // Topology is what the topics look like.
 type Topology struct {
@@ -98,8 +101,8 @@ func describe(ctx context.Context, cl *kgo.Client, c *Config) (*Topology, error)
 		d, ok := m.Topics[name]
 		switch {
 		case !ok || d.Err != nil && len(d.Partitions) == 0:
-			problems = append(problems, fmt.Errorf("topic %q cannot be used (%v): create it, for example with kafka-topics.sh --bootstrap-server %s --create --topic %s --partitions 12",
-				name, d.Err, c.Brokers[0], name))
+			problems = append(problems, fmt.Errorf("topic %q cannot be used (%w): create it, for example with kafka-topics.sh --bootstrap-server %s --create --topic %s --partitions 12",
+				name, cmp.Or[error](d.Err, kerr.UnknownTopicOrPartition), c.Brokers[0], name))
 		default:
 			t.topicIDs[name] = d.ID.String()
 			t.counts[name] = int32(len(d.Partitions))

@@ -37,6 +37,8 @@ type Group struct {
 	// revoked: the session would abort the next transaction because of a
 	// revocation that its partitions have nothing to do with.
 	revoked bool
+
+	fences []time.Time // when the producer was fenced for no reason of ours; Publish's
 }
 
 // NewGroup returns the membership of a process, not joined yet.

@@ -198,14 +198,24 @@ func endTxn(told *kerr.Error) func(kmsg.Request) (kmsg.Response, error, bool) {
 	}
 }
 
-// Who is fenced in the middle of a fresh transaction has been so by another process.
+// Who is fenced in the middle of fresh transactions again and again has been so by
+// another process. Once it may have been a late request of his own.
 func TestFencedByAnother(t *testing.T) {
 	j := join(t)
-	if err := j.publish(t.Context(), 1); err != nil {
-		t.Fatal(err)
-	}
-	j.cluster.ControlKey(kmsg.EndTxn.Int16(), endTxn(kerr.ProducerFenced))
-	if err := j.publish(t.Context(), 2); !errors.Is(err, processor.ErrProducerFenced) {
-		t.Fatalf("another process has the id, the outcome is said to be: %v", err)
+	for n := range int64(3) {
+		if err := j.publish(t.Context(), 2*n+1); err != nil {
+			t.Fatal(err)
+		}
+		j.cluster.ControlKey(kmsg.EndTxn.Int16(), endTxn(kerr.ProducerFenced))
+		want := processor.ErrNotPublished
+		if n == 2 {
+			want = processor.ErrProducerFenced
+		}
+		if err := j.publish(t.Context(), 2*n+2); !errors.Is(err, want) {
+			t.Fatalf("fenced the %dth time, the outcome is said to be: %v", n+1, err)
+		}
+		if n < 2 {
+			j.parts.wait(t, tp)
+		}
 	}
 }

@@ -51,8 +51,10 @@ func Inspect(ctx context.Context, cl *kgo.Client, c *Config, tps []processor.Top
 	for _, tp := range tps {
 		in := processor.Inspection{
 			TopicID: topology.inputID(tp.Topic),
-			Counts: processor.Counts{Input: topology.counts[tp.Topic],
-				Sends: topology.counts[c.Sends], Decisions: topology.counts[c.Decisions]},
+			Counts: processor.Counts{
+				Input: topology.counts[tp.Topic],
+				Sends: topology.counts[c.Sends], Decisions: topology.counts[c.Decisions],
+			},
 		}
 		if o, ok := committed[tp]; ok {
 			in.Committed, in.Offset = true, o.Offset

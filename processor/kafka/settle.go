@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -32,7 +33,7 @@ func (g *Group) settle(ctx context.Context, began time.Time, failed error) error
 		switch {
 		case err == nil:
 			return fmt.Errorf("%w: %w", processor.ErrNotPublished, failed)
-		case fenced && !g.fencedItself(began, failed):
+		case fenced && !g.fencedItself(began, failed) && g.fencedAgain(time.Now()):
 			return fmt.Errorf("%w %q: %w; give each process an id of its own (kafka.transactional_id)",
 				processor.ErrProducerFenced, g.cfg.TransactionalID, failed)
 		case fenced || useless:
@@ -75,6 +76,22 @@ func (g *Group) fencedItself(began time.Time, failed error) bool {
 	old := errors.Is(failed, kerr.ProducerFenced) || errors.Is(failed, kerr.InvalidProducerEpoch)
 	return !old || time.Since(began) >= g.cfg.TransactionTimeout
 }
+
+// fencedAgain notes that the producer was fenced, and says that it has been so often of
+// late that another process must have its id. Once is no proof: a request of a producer
+// that was given up may be on its way for long where connections are cut and brokers
+// die, and fence the next one when it arrives.
+func (g *Group) fencedAgain(now time.Time) bool {
+	g.fences = append(slices.DeleteFunc(g.fences, func(t time.Time) bool { return now.Sub(t) > clashWindow }), now)
+	return len(g.fences) >= clashFences
+}
+
+const (
+	// clashWindow and clashFences say when a clash of transactional ids is taken for
+	// certain: two processes fence each other with every transaction.
+	clashWindow = time.Minute
+	clashFences = 3
+)
 
 // dead says that a producer was told something after which its client refuses to
 // begin a transaction for ever, as a broker does that has settled one by itself. A

@@ -103,8 +103,10 @@ func (s *Source) pass(fetches kgo.Fetches) {
 		}
 		recs := make([]processor.Record, len(f.Records))
 		for i, r := range f.Records {
-			recs[i] = processor.Record{Offset: r.Offset, Timestamp: r.Timestamp.UnixMilli(), Key: r.Key, Value: r.Value,
-				Control: r.Attrs.IsControl()}
+			recs[i] = processor.Record{
+				Offset: r.Offset, Timestamp: r.Timestamp.UnixMilli(), Key: r.Key, Value: r.Value,
+				Control: r.Attrs.IsControl(),
+			}
 			if len(r.Headers) > 0 {
 				recs[i].Headers = make([]sinks.Header, len(r.Headers))
 				for j, h := range r.Headers {

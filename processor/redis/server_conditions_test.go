@@ -36,15 +36,18 @@ func TestRefusedByCondition(t *testing.T) {
 		want        string // in the error
 	}{
 		"memory": {
-			[][]any{{"CONFIG", "SET", "maxmemory", "1"}}, [][]any{{"CONFIG", "SET", "maxmemory", "0"}},
+			[][]any{{"CONFIG", "SET", "maxmemory", "1"}},
+			[][]any{{"CONFIG", "SET", "maxmemory", "0"}},
 			"raise it (CONFIG SET maxmemory)",
 		},
 		"replicas": {
-			[][]any{{"CONFIG", "SET", "min-replicas-to-write", "1"}}, [][]any{{"CONFIG", "SET", "min-replicas-to-write", "0"}},
+			[][]any{{"CONFIG", "SET", "min-replicas-to-write", "1"}},
+			[][]any{{"CONFIG", "SET", "min-replicas-to-write", "0"}},
 			"min-replicas-to-write",
 		},
 		"role": {
-			[][]any{{"REPLICAOF", "127.0.0.1", "1"}}, [][]any{{"REPLICAOF", "NO", "ONE"}},
+			[][]any{{"REPLICAOF", "127.0.0.1", "1"}},
+			[][]any{{"REPLICAOF", "NO", "ONE"}},
 			"the address of the master",
 		},
 		"scripts forgotten": {[][]any{{"SCRIPT", "FLUSH"}}, nil, ""},

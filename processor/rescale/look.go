@@ -50,6 +50,7 @@ func (m *move) fresh() []*side { return m.sides[m.before.Input:] }
 
 // The identities of a header before, during and after.
 func (m *move) oldID() string { return m.id(fmt.Sprint(m.before.Input)) }
+
 func (m *move) movingID() string {
 	return m.id(fmt.Sprintf("%d>%d", m.before.Input, m.after.Input))
 }

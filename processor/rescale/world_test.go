@@ -388,7 +388,7 @@ func (w *world) run(ctx context.Context, log kafka, targets map[processor.TopicP
 		}
 	}
 	cancel()
-	return fmt.Errorf("the targets are not reached: %v", errors.Join(<-ended, errors.New(fmt.Sprint(pr.Status()))))
+	return fmt.Errorf("the targets are not reached: %w", errors.Join(<-ended, errors.New(fmt.Sprint(pr.Status()))))
 }
 
 func stops(pr *processor.Processor) []error {

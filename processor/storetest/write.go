@@ -28,11 +28,13 @@ func testWriteHeader(t *testing.T, s processor.Store) {
 		{Seq: 1, Last: 0, Offset: 101, Clock: -1, Base: 100, History: processor.History{{Epoch: epoch, First: 1}}},
 		{Seq: 1, Offset: 150, Base: 100},        // a replay that has reached no batch yet
 		{Seq: 70, Last: 69, Offset: 5, Base: 3}, // a replay that has passed many
-		{Seq: 1 << 40, Last: 1 << 39, Offset: 1 << 50, // as large as can be
+		{
+			Seq: 1 << 40, Last: 1 << 39, Offset: 1 << 50, // as large as can be
 			Clock: math.MaxInt64, Base: 1 << 49,
 			Evidence: processor.Evidence{SendPartition: math.MaxInt32, SendOffset: math.MaxInt64, DecisionPartition: 5, DecisionOffset: 1 << 45},
 			Sweep:    processor.Sweep{Done: math.MaxInt64, At: -1, Next: 7, Of: 1 << 20, Rules: "0123456789ab"},
-			History:  longHistory()},
+			History:  longHistory(),
+		},
 	} {
 		b := &processor.Batch{Epoch: o.head.Epoch, Version: o.head.Version, Next: h}
 		// These stand, whatever the batch says.

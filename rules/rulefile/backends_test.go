@@ -158,7 +158,8 @@ func (g exprGen) cond(depth int) string {
 }
 
 func (g exprGen) value() string {
-	return rapid.SampledFrom([]func() string{g.dynamic, g.number, g.text, g.boolean, g.moment, g.length,
+	return rapid.SampledFrom([]func() string{
+		g.dynamic, g.number, g.text, g.boolean, g.moment, g.length,
 		func() string { return g.cond(2) },
 		func() string { return "[" + g.dynamic() + ", " + g.moment() + "]" },
 		func() string { return "{'b': " + g.length() + ", 'a': " + g.dynamic() + "}" },
@@ -169,7 +170,8 @@ func (g exprGen) value() string {
 }
 
 var fieldValues = []rules.Value{
-	{}, rules.IntValue(0), rules.IntValue(1), rules.IntValue(-1), rules.IntValue(math.MaxInt64), rules.IntValue(math.MinInt64),
+	{},
+	rules.IntValue(0), rules.IntValue(1), rules.IntValue(-1), rules.IntValue(math.MaxInt64), rules.IntValue(math.MinInt64),
 	rules.IntValue(1<<53 + 1), rules.IntValue(1 << 53),
 	rules.FloatValue(0), rules.FloatValue(math.Copysign(0, -1)), rules.FloatValue(1), rules.FloatValue(0.5), rules.FloatValue(1 << 53),
 	rules.FloatValue(1 << 63), rules.FloatValue(-(1 << 63)), rules.FloatValue(1e300),

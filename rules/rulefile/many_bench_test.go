@@ -67,8 +67,10 @@ func (c *crowd) apply(b *testing.B, n int) {
 		if c.allTypes {
 			typ = n / users % c.types
 		}
-		e := rules.Event{ID: fmt.Sprint("e", n), Type: fmt.Sprint("type_", typ), User: "u", Time: 1_700_000_000_000 + int64(n)*1000,
-			Fields: make([]rules.Value, len(c.set.Fields))}
+		e := rules.Event{
+			ID: fmt.Sprint("e", n), Type: fmt.Sprint("type_", typ), User: "u", Time: 1_700_000_000_000 + int64(n)*1000,
+			Fields: make([]rules.Value, len(c.set.Fields)),
+		}
 		e.Fields[c.price] = rules.FloatValue(float64(n * 7919 % 100))
 		c.st.Reset()
 		if len(c.states[u]) > 0 {

@@ -86,8 +86,10 @@ var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 func open(t testing.TB, change func(*Config)) (*Sink, *clock) {
 	t.Helper()
 	c := &clock{now: start}
-	cfg := Config{Secrets: []string{secret}, Timeout: 10 * time.Second, RetryFor: time.Hour, MaxWait: time.Minute, MaxRetryAfter: 10 * time.Minute,
-		PerHost: 4, Now: c.read}
+	cfg := Config{
+		Secrets: []string{secret}, Timeout: 10 * time.Second, RetryFor: time.Hour, MaxWait: time.Minute, MaxRetryAfter: 10 * time.Minute,
+		PerHost: 4, Now: c.read,
+	}
 	change(&cfg)
 	s, err := New(cfg)
 	if err != nil {

@@ -53,9 +53,11 @@ func StartKafka(ctx context.Context, programs Programs, dir string, brokers int,
 	id[0] = 'N' // so that the text begins with no dash
 	cluster := base64.RawURLEncoding.EncodeToString(id)
 	k := &Kafka{}
-	java := []string{programs.Java, "-server", "-Xms200m", "-Xmx320m", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-XX:+ExitOnOutOfMemoryError",
+	java := []string{
+		programs.Java, "-server", "-Xms200m", "-Xmx320m", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-XX:+ExitOnOutOfMemoryError",
 		"-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true", "-Djava.net.preferIPv4Stack=true",
-		"-Dlog4j2.configurationFile=" + programs.Log4j, "-Dlog4j2.disableJmx=true", "-cp", programs.KafkaJars + "/*"}
+		"-Dlog4j2.configurationFile=" + programs.Log4j, "-Dlog4j2.disableJmx=true", "-cp", programs.KafkaJars + "/*",
+	}
 	for i := range brokers {
 		p := ports[4*i : 4*i+4]
 		b := &Broker{ID: i + 1, Direct: loopback(p[1])}
@@ -72,8 +74,10 @@ func StartKafka(ctx context.Context, programs Programs, dir string, brokers int,
 		if out, err := format.CombinedOutput(); err != nil {
 			return k, fmt.Errorf("format the storage of broker %d: %w\n%s", b.ID, err, out)
 		}
-		b.Process = &Process{Name: fmt.Sprintf("kafka-%d", b.ID), Log: filepath.Join(dir, fmt.Sprintf("kafka-%d.log", b.ID)),
-			Args: append(java[:len(java):len(java)], "kafka.Kafka", config)}
+		b.Process = &Process{
+			Name: fmt.Sprintf("kafka-%d", b.ID), Log: filepath.Join(dir, fmt.Sprintf("kafka-%d.log", b.ID)),
+			Args: append(java[:len(java):len(java)], "kafka.Kafka", config),
+		}
 		k.Brokers = append(k.Brokers, b)
 		if err := b.Start(); err != nil {
 			return k, err

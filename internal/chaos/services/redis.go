@@ -86,8 +86,10 @@ repl-timeout 20
 		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 			return r, err
 		}
-		s.Process = &Process{Name: fmt.Sprintf("redis-%d", i+1), Log: filepath.Join(dir, fmt.Sprintf("redis-%d.log", i+1)),
-			Args: []string{programs.RedisServer, config}}
+		s.Process = &Process{
+			Name: fmt.Sprintf("redis-%d", i+1), Log: filepath.Join(dir, fmt.Sprintf("redis-%d.log", i+1)),
+			Args: []string{programs.RedisServer, config},
+		}
 		s.client = goredis.NewClient(&goredis.Options{Addr: s.address, MaxRetries: -1, DialerRetries: 1})
 		r.servers[i] = s
 		if err := s.up(ctx); err != nil {

@@ -189,9 +189,16 @@ func difference(user string, o outcome, r *record) string {
 		what      string
 		want, got any
 	}{
-		{"user", user, r.User}, {"decision", o.decision, r.Decision}, {"rule", o.rule, r.Rule}, {"instance", o.key, r.Instance}, {"step", o.step, r.Step},
-		{"trigger", o.trigger, r.Trigger.ID}, {"due", milli(o.due), milli(r.Due.UnixMilli())}, {"fired", milli(o.at), milli(r.Fired.UnixMilli())},
-		{"arm", o.arm, r.Arm}, {"again", o.again, r.Again},
+		{"user", user, r.User},
+		{"decision", o.decision, r.Decision},
+		{"rule", o.rule, r.Rule},
+		{"instance", o.key, r.Instance},
+		{"step", o.step, r.Step},
+		{"trigger", o.trigger, r.Trigger.ID},
+		{"due", milli(o.due), milli(r.Due.UnixMilli())},
+		{"fired", milli(o.at), milli(r.Fired.UnixMilli())},
+		{"arm", o.arm, r.Arm},
+		{"again", o.again, r.Again},
 	} {
 		if c.want != c.got {
 			return fmt.Sprintf("%s is %v, expected %v", c.what, c.got, c.want)

@@ -42,8 +42,10 @@ func NewEvent(seed uint64, users int) *Generator {
 }
 
 func newGenerator(seed uint64, users int, name string, late int64, w waits) *Generator {
-	return &Generator{dice: rand.New(rand.NewPCG(seed, 0x776f726b)), users: users, name: name, late: late, waits: w,
-		carts: map[string][]string{}, items: map[string]string{}}
+	return &Generator{
+		dice: rand.New(rand.NewPCG(seed, 0x776f726b)), users: users, name: name, late: late, waits: w,
+		carts: map[string][]string{}, items: map[string]string{},
+	}
 }
 
 // Next returns a record at a time. Some times are those of events that were
@@ -106,8 +108,10 @@ func (g *Generator) Next(now int64) Record {
 	case n < 930:
 		return g.record("profile", user, now, map[string]any{"tier": g.tier(), "tz": zones[g.dice.IntN(len(zones))]})
 	case n < 960:
-		return g.record("coupon", user, now, map[string]any{"cart": fmt.Sprintf("c%d", g.dice.IntN(g.users*6)),
-			"expires": timeText(now + g.dice.Int64N(40*g.waits.tips))})
+		return g.record("coupon", user, now, map[string]any{
+			"cart":    fmt.Sprintf("c%d", g.dice.IntN(g.users*6)),
+			"expires": timeText(now + g.dice.Int64N(40*g.waits.tips)),
+		})
 	default:
 		return g.record("scroll", user, now, map[string]any{"depth": g.dice.IntN(100)}) // nothing reads it
 	}

@@ -11,8 +11,11 @@ func TestBuckets(t *testing.T) {
 		kind, salt, unit string
 		want             int
 	}{
-		{"variant", "cart_coupon", "u1", 4556}, {"variant", "cart_coupon", "사용자-42", 4562}, {"variant", "", "", 4784},
-		{"layer", "cart", "u2", 703}, {"holdout", "global-2026", "U1", 8241},
+		{"variant", "cart_coupon", "u1", 4556},
+		{"variant", "cart_coupon", "사용자-42", 4562},
+		{"variant", "", "", 4784},
+		{"layer", "cart", "u2", 703},
+		{"holdout", "global-2026", "U1", 8241},
 	} {
 		if got := bucket(v.kind, v.salt, v.unit); got != v.want {
 			t.Errorf("%v: %d", v, got)
@@ -30,9 +33,12 @@ func TestArms(t *testing.T) {
 		arm       string
 		takesPart bool
 	}{
-		{"u1", 0, "treatment", true}, {"u2", 0, "control", true},
-		{"u1", 31, "treatment", false}, {"u1", 32, "treatment", true}, // 2000 + 2480, + 2560
-		{"u2", 64, "control", false}, {"u2", 65, "control", true},
+		{"u1", 0, "treatment", true},
+		{"u2", 0, "control", true},
+		{"u1", 31, "treatment", false},
+		{"u1", 32, "treatment", true}, // 2000 + 2480, + 2560
+		{"u2", 64, "control", false},
+		{"u2", 65, "control", true},
 	} {
 		x.Coverage = v.coverage
 		if arm, takesPart := x.arm(v.user); arm != v.arm || takesPart != v.takesPart {
@@ -94,16 +100,31 @@ func TestSchedules(t *testing.T) {
 		{Schedule{At: "2026-11-27T09:00", Timezone: "Asia/Seoul"}, "2026-11-26T00:00:00Z", "2026-11-28T00:00:00Z", []string{"2026-11-27T00:00:00Z"}},
 		{Schedule{At: "2026-11-27T09:00"}, "2026-11-27T09:00:00Z", "2026-11-28T00:00:00Z", nil}, // after, not at
 		{Schedule{Cron: "0 9 24 12 *"}, "2026-01-01T00:00:00Z", "2027-12-31T00:00:00Z", []string{"2026-12-24T09:00:00Z", "2027-12-24T09:00:00Z"}},
-		{Schedule{Cron: "30 2 * * *", Timezone: "America/New_York"}, "2026-03-07T00:00:00Z", "2026-03-10T00:00:00Z",
-			[]string{"2026-03-07T07:30:00Z", "2026-03-08T07:30:00Z", "2026-03-09T06:30:00Z"}}, // in the gap: the offset of before
-		{Schedule{Cron: "*/30 2-3 8 3 *", Timezone: "America/New_York"}, "2026-03-08T00:00:00Z", "2026-03-09T00:00:00Z",
-			[]string{"2026-03-08T07:00:00Z", "2026-03-08T07:30:00Z"}}, // moved ones meet others
-		{Schedule{Cron: "30 1 * * *", Timezone: "America/New_York"}, "2026-11-01T00:00:00Z", "2026-11-02T12:00:00Z",
-			[]string{"2026-11-01T05:30:00Z", "2026-11-02T06:30:00Z"}}, // twice: the first time
-		{Schedule{Cron: "30 2 * * 0", Timezone: "Europe/Berlin"}, "2026-03-28T00:00:00Z", "2026-04-06T00:00:00Z",
-			[]string{"2026-03-29T01:30:00Z", "2026-04-05T00:30:00Z"}},
-		{Schedule{Cron: "0 0 1 * 0"}, "2026-01-30T12:00:00Z", "2026-02-09T00:00:00Z",
-			[]string{"2026-02-01T00:00:00Z", "2026-02-08T00:00:00Z"}}, // day or weekday
+		{
+			Schedule{Cron: "30 2 * * *", Timezone: "America/New_York"},
+			"2026-03-07T00:00:00Z", "2026-03-10T00:00:00Z",
+			[]string{"2026-03-07T07:30:00Z", "2026-03-08T07:30:00Z", "2026-03-09T06:30:00Z"},
+		}, // in the gap: the offset of before
+		{
+			Schedule{Cron: "*/30 2-3 8 3 *", Timezone: "America/New_York"},
+			"2026-03-08T00:00:00Z", "2026-03-09T00:00:00Z",
+			[]string{"2026-03-08T07:00:00Z", "2026-03-08T07:30:00Z"},
+		}, // moved ones meet others
+		{
+			Schedule{Cron: "30 1 * * *", Timezone: "America/New_York"},
+			"2026-11-01T00:00:00Z", "2026-11-02T12:00:00Z",
+			[]string{"2026-11-01T05:30:00Z", "2026-11-02T06:30:00Z"},
+		}, // twice: the first time
+		{
+			Schedule{Cron: "30 2 * * 0", Timezone: "Europe/Berlin"},
+			"2026-03-28T00:00:00Z", "2026-04-06T00:00:00Z",
+			[]string{"2026-03-29T01:30:00Z", "2026-04-05T00:30:00Z"},
+		},
+		{
+			Schedule{Cron: "0 0 1 * 0"},
+			"2026-01-30T12:00:00Z", "2026-02-09T00:00:00Z",
+			[]string{"2026-02-01T00:00:00Z", "2026-02-08T00:00:00Z"},
+		}, // day or weekday
 		{Schedule{Cron: "0 0 30 2 *"}, "2026-01-01T00:00:00Z", "2028-01-01T00:00:00Z", nil},
 	} {
 		got := v.schedule.between(at(t, v.from), at(t, v.to))

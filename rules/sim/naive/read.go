@@ -335,7 +335,8 @@ func ParseSpan(text string) (int64, error) {
 		unit := slices.IndexFunc(units, func(u struct {
 			name string
 			ms   int64
-		}) bool {
+		},
+		) bool {
 			return u.name == rest[digits:digits+letters]
 		})
 		if err != nil || unit < 0 {

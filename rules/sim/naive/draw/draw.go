@@ -119,9 +119,14 @@ func (d *drawer) on(label string) []string {
 // attributes are those of every type; consent and the profile need some of them.
 func (d *drawer) attributes() {
 	for _, a := range []naive.Attribute{
-		{Name: "ui", Type: "int", From: event("i")}, {Name: "ux", Type: d.one("float", "float", "double"), From: event("x")}, {Name: "us", Type: "string", From: event("s")},
-		{Name: "ub", Type: "bool", From: event("b")}, {Name: "ut", Type: "timestamp", From: event("w")}, {Name: "timezone", Type: "string", From: event("tz")},
-		{Name: "ad_consent", Type: "bool", From: event("yes")}, {Name: "ad_night_consent", Type: "bool", From: event("night")},
+		{Name: "ui", Type: "int", From: event("i")},
+		{Name: "ux", Type: d.one("float", "float", "double"), From: event("x")},
+		{Name: "us", Type: "string", From: event("s")},
+		{Name: "ub", Type: "bool", From: event("b")},
+		{Name: "ut", Type: "timestamp", From: event("w")},
+		{Name: "timezone", Type: "string", From: event("tz")},
+		{Name: "ad_consent", Type: "bool", From: event("yes")},
+		{Name: "ad_night_consent", Type: "bool", From: event("night")},
 	} {
 		a.On = []string{"*"}
 		if d.seldom("attribute on") {
