@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"slices"
 	"strings"
@@ -41,7 +40,7 @@ func newStand(t failer, sc *scenario, change func(*processor.Config)) *stand {
 	s := &stand{t: t, sc: sc, log: newFakeLog(sc.input), store: &memory.Store{}}
 	s.cfg = processor.Config{
 		Settings: sc.settings(s.store, "aaaaaaaa"), Log: member{s.log, "one"},
-		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Logger: slog.New(slog.DiscardHandler),
 		Now:    func() int64 { s.now++; return s.now },
 	}
 	if change != nil {

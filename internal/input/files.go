@@ -194,7 +194,7 @@ type unpackingReader struct{ from io.Reader }
 
 func (u unpackingReader) Read(p []byte) (int, error) {
 	n, err := u.from.Read(p)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = fmt.Errorf("unpack gzip: %w", err)
 	}
 	return n, err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
@@ -351,7 +350,7 @@ func (w *world) processor(log kafka, targets map[processor.TopicPartition]int64,
 			EventClock: true, MaxEvent: 1 << 20, CacheBytes: 1 << 20, BatchUsers: 7, BatchBytes: 1 << 20, OutboxLimit: 4,
 			Counters: &processor.Counters{}, Home: home,
 		},
-		Log: log, Source: src, Targets: targets, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Log: log, Source: src, Targets: targets, Logger: slog.New(slog.DiscardHandler),
 		Now:            func() int64 { return time.Now().UnixMilli() },
 		CommitInterval: 20 * time.Millisecond, SendGap: 5 * time.Millisecond, BacklogGap: 20 * time.Millisecond,
 		FlushGap: 5 * time.Millisecond, BatchAge: 50 * time.Millisecond, FiresPerBatch: 100,
