@@ -214,7 +214,16 @@ func openShop(t *testing.T) *shop {
 	}))
 	t.Cleanup(receiver.Close)
 	rules := write(t, "rules.yaml", `
+experiments:
+  looked_at:
+    arms: [{name: control, weight: 50}, {name: push, weight: 50}]
+    guardrails: [{name: looks, on: product_view, within: 1h, max_percent: 0.1}]
 rules:
+  - name: goes_wrong
+    on: search
+    experiment: looked_at
+    auto_pause: true
+    send: {channel: push, class: transactional, template: t}
   - name: at_once
     on: search
     send: {channel: push, class: transactional, template: t}
@@ -258,6 +267,8 @@ func TestQueriesFindWhatTheyName(t *testing.T) {
 	for _, expr := range []string{
 		"nudged_timer_lateness_seconds_count > 5", "sum(nudged_forward_commands_total) > 5", "count_over_time(nudged_send_latency_seconds_count[1h]) > 3",
 		"sum(nudged_forward_dead_letters_total) > 0",
+		// Whoever is sent something goes on looking at products: the guardrail does not allow it.
+		`nudged_experiment_alarm{experiment="looked_at"} == 1`, `nudged_rule_auto_paused{rule="goes_wrong"} == 1`,
 	} {
 		eventually(t, expr, func() bool { found, err := p.query(expr); return err == nil && len(found) > 0 })
 	}
