@@ -61,12 +61,10 @@ type claiming struct {
 
 // claim carries out the protocol's claim for all requests and answers each.
 func (pr *Processor) claim(ctx context.Context, reqs []claimRequest) {
-	select {
-	case pr.txn <- struct{}{}:
-	case <-ctx.Done():
-		return // and so are the workers' contexts
+	if pr.begin(ctx) != nil {
+		return // the workers' contexts have ended, too
 	}
-	defer func() { <-pr.txn }()
+	defer pr.end()
 	answer := func(r claimRequest, p *Partition, err error) { r.reply <- claimReply{p, err} }
 	tps := make([]TopicPartition, len(reqs))
 	for i, r := range reqs {

@@ -7,8 +7,8 @@ import (
 	"github.com/nudged/nudged/rules"
 )
 
-// second rounds a time down to a whole second, the grain of the timer index.
-func second(ms int64) int64 { return ms - mod(ms, 1000) }
+// Second rounds a time down to a whole second, the grain of the timer index.
+func Second(ms int64) int64 { return ms - mod(ms, 1000) }
 
 // hint takes the next hint at or before until, with the user's state in the book
 // as a rule.
@@ -91,6 +91,14 @@ func (p *Partition) reach(ctx context.Context, until int64) error {
 	return nil
 }
 
+// lookAhead reaches on until to, if there is room for more hints.
+func (p *Partition) lookAhead(ctx context.Context, to int64) error {
+	if p.timers.horizon > to || len(p.timers.due) >= p.timers.keep {
+		return nil
+	}
+	return p.reach(ctx, to)
+}
+
 // rearm sees to it that the user is looked at when the next instance is due. An
 // index entry that comes up earlier will do: instances that move later write
 // nothing until then. before is what was due next until now, -1 if a hint has come
@@ -102,7 +110,7 @@ func (p *Partition) rearm(st *rules.State, user string, before int64) (armed boo
 	}
 	p.spend(st, p.clock)
 	if h := st.TimerHint(); h != 0 && h <= due {
-		if h == second(due) && due != before {
+		if h == Second(due) && due != before {
 			// The entry names the second, what is in memory may be later in it.
 			p.expect(due, user)
 		}
@@ -111,7 +119,7 @@ func (p *Partition) rearm(st *rules.State, user string, before int64) (armed boo
 	if p.promised() {
 		st.DropTimerHint() // for an entry that is not written yet, and will not be
 	}
-	st.AddTimerHint(second(due))
+	st.AddTimerHint(Second(due))
 	p.expect(due, user)
 	return true
 }
@@ -183,10 +191,7 @@ func (p *Partition) moveTimers(ctx context.Context, until, now int64, limit int)
 		}
 		if !ok {
 			p.clock = until
-			if p.timers.horizon <= until+lookahead && len(p.timers.due) < p.timers.keep {
-				err = p.reach(ctx, until+lookahead)
-			}
-			return false, err
+			return false, p.lookAhead(ctx, until+lookahead)
 		}
 		if err := p.look(ctx, d, now); err != nil {
 			return false, err
@@ -261,7 +266,7 @@ func (p *Partition) look(ctx context.Context, d dueEntry, fired int64) error {
 	switch {
 	case !ok:
 		p.spend(st, d.at)
-	case second(due) == second(d.at):
+	case Second(due) == Second(d.at):
 		// The index entry was for this second: what is in memory will do. After a
 		// crash the entry is followed again.
 		st.SpendTimerHints(d.at)

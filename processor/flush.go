@@ -128,7 +128,7 @@ func (p *Partition) indexArmed(b *Batch) error {
 		// come up in time.
 		h := p.st.TimerHint()
 		write := ok && (h == 0 || h > due)
-		at := second(due)
+		at := Second(due)
 		if write {
 			p.st.AddTimerHint(at)
 		}

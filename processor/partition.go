@@ -248,10 +248,8 @@ func (p *Partition) consumeChunk(ctx context.Context, recs []Record) error {
 			end = max(end, events[i].Time)
 		}
 	}
-	if p.timers.horizon <= end && len(p.timers.due) < p.timers.keep {
-		if err := p.reach(ctx, end); err != nil {
-			return err
-		}
+	if err := p.lookAhead(ctx, end); err != nil {
+		return err
 	}
 	if err := p.prepare(ctx, end); err != nil {
 		return err

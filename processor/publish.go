@@ -92,14 +92,24 @@ type published struct {
 	pub    *Publication
 }
 
-// publishAll publishes what waits in one transaction.
-func (pr *Processor) publishAll(ctx context.Context) error {
+// begin waits for the turn to run transactions, which end gives on.
+func (pr *Processor) begin(ctx context.Context) error {
 	select {
 	case pr.txn <- struct{}{}:
+		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	defer func() { <-pr.txn }()
+}
+
+func (pr *Processor) end() { <-pr.txn }
+
+// publishAll publishes what waits in one transaction.
+func (pr *Processor) publishAll(ctx context.Context) error {
+	if err := pr.begin(ctx); err != nil {
+		return err
+	}
+	defer pr.end()
 	var all []published
 	var pubs []*Publication
 	for _, w := range pr.all() {

@@ -34,7 +34,7 @@ const defaultHints = 25_000
 // newTimers returns the timers of a partition whose clock stands at clock. What
 // came up before was followed then.
 func newTimers(existing []Bucket, clock int64, keep int) *timers {
-	t := &timers{buckets: make(map[Bucket]bool, len(existing)), horizon: second(clock), keep: keep, limit: 2 * keep}
+	t := &timers{buckets: make(map[Bucket]bool, len(existing)), horizon: Second(clock), keep: keep, limit: 2 * keep}
 	for _, b := range existing {
 		t.buckets[b] = true
 	}
@@ -70,7 +70,7 @@ func shorten(list []dueEntry, keep int) (to int64, n int) {
 		n, _ := slices.BinarySearchFunc(list, to, func(d dueEntry, to int64) int { return cmp.Compare(d.at, to) })
 		return n
 	}
-	to = second(list[keep].at)
+	to = Second(list[keep].at)
 	if n = before(to); n == 0 {
 		to += 1000
 		n = before(to)

@@ -42,8 +42,8 @@ func TestBucketFor(t *testing.T) {
 
 func TestSecond(t *testing.T) {
 	for _, c := range [][2]int64{{0, 0}, {999, 0}, {1000, 1000}, {1999, 1000}, {-1, -1000}, {-1000, -1000}, {-1001, -2000}} {
-		if got := second(c[0]); got != c[1] {
-			t.Errorf("second(%d) = %d, want %d", c[0], got, c[1])
+		if got := Second(c[0]); got != c[1] {
+			t.Errorf("Second(%d) = %d, want %d", c[0], got, c[1])
 		}
 	}
 }
@@ -93,7 +93,7 @@ func TestHintsAreReadAsTheyComeUp(t *testing.T) {
 		var owed []dueEntry
 		perSecond := map[int64]int{}
 		write := func(at, clock int64) {
-			d := dueEntry{second(at), string(rune('a'+len(owed)%26)) + string(rune('a'+len(owed)/26))}
+			d := dueEntry{Second(at), string(rune('a'+len(owed)%26)) + string(rune('a'+len(owed)/26))}
 			b := BucketFor(d.at, clock)
 			stored[b] = append(stored[b], d)
 			owed = append(owed, d)
@@ -148,8 +148,8 @@ func TestHintsAreReadAsTheyComeUp(t *testing.T) {
 			if now := rapid.Bool().Draw(t, "arm"); now {
 				d := until + 1000 + anyTime.Draw(t, "in")
 				write(d, until)
-				tm.buckets[BucketFor(second(d), until)] = true
-				tm.push(second(d), owed[len(owed)-1].user)
+				tm.buckets[BucketFor(Second(d), until)] = true
+				tm.push(Second(d), owed[len(owed)-1].user)
 			}
 			most := 0
 			for _, n := range perSecond {

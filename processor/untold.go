@@ -28,9 +28,9 @@ func (p *Partition) told(st *rules.State, user string, before int64, changed boo
 		if p.promised() {
 			st.DropTimerHint()
 		}
-		st.AddTimerHint(second(due))
+		st.AddTimerHint(Second(due))
 		p.armed = append(p.armed, dueEntry{due, strings.Clone(user)})
-		heap.Push(&p.replay.overdue, dueEntry{second(due), strings.Clone(user)})
+		heap.Push(&p.replay.overdue, dueEntry{Second(due), strings.Clone(user)})
 		armed = true
 	}
 	if changed || armed {
@@ -166,8 +166,8 @@ func (p *Partition) passTo(ctx context.Context, to int64) error {
 		switch {
 		case !ok:
 		case due <= to:
-			heap.Push(&p.replay.overdue, dueEntry{min(d.at, second(due)), d.user})
-		case second(due) == second(d.at):
+			heap.Push(&p.replay.overdue, dueEntry{min(d.at, Second(due)), d.user})
+		case Second(due) == Second(d.at):
 			p.timers.push(due, d.user)
 		default:
 			p.spend(st, d.at)

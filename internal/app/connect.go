@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 
+	goredis "github.com/redis/go-redis/v9"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sasl"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
@@ -54,6 +55,25 @@ func redisEndpoint(r *config.Redis) (redis.Endpoint, error) {
 		e.Master = r.Master
 	}
 	return e, nil
+}
+
+// openStore connects to Redis, without asking it for anything. Who closes the client
+// closes both.
+func openStore(c *config.Config) (goredis.UniversalClient, *redis.Store, error) {
+	endpoint, err := redisEndpoint(&c.Redis)
+	if err != nil {
+		return nil, nil, err
+	}
+	client, err := redis.Connect(endpoint)
+	if err != nil {
+		return nil, nil, err
+	}
+	store, err := redis.New(client, redis.Options{Group: c.Kafka.Group, UserBuckets: c.Redis.UserBuckets})
+	if err != nil {
+		_ = client.Close() // nothing was written
+		return nil, nil, err
+	}
+	return client, store, nil
 }
 
 // tlsConfig returns nil if TLS is not enabled.

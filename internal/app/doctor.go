@@ -53,10 +53,12 @@ func (d *Doctor) Run(ctx context.Context) *doctor.Report {
 // look gathers the facts. The error is of the configuration.
 func (d *Doctor) look(ctx context.Context, f *doctor.Facts) error {
 	c := &d.Config
-	daemon := Daemon{Config: *c, Logger: slog.New(slog.DiscardHandler)}
-	kcfg, err1 := daemon.kafkaConfig()
-	endpoint, err2 := redisEndpoint(&c.Redis)
-	if err := errors.Join(err1, err2); err != nil {
+	kcfg, kerr := kafkaConfig(&c.Kafka, slog.New(slog.DiscardHandler))
+	client, store, rerr := openStore(c)
+	if rerr == nil {
+		defer client.Close()
+	}
+	if err := errors.Join(kerr, rerr); err != nil {
 		return err
 	}
 	cl, err := kgo.NewClient(append(doctor.ClientOptions(), kcfg.Options...)...)
@@ -64,21 +66,12 @@ func (d *Doctor) look(ctx context.Context, f *doctor.Facts) error {
 		return fmt.Errorf("kafka client: %w", err)
 	}
 	defer cl.Close()
-	client, err := redis.Connect(endpoint)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	store, err := redis.New(client, redis.Options{Group: c.Kafka.Group, UserBuckets: c.Redis.UserBuckets})
-	if err != nil {
-		return err
-	}
 
 	// Each for itself: where one is away the other is looked at all the same.
 	fromKafka := within(ctx, func() *doctor.KafkaFacts { return doctor.LookAtKafka(ctx, cl, c, kcfg.TransactionalID) })
 	fromRedis := within(ctx, func() *doctor.RedisFacts {
 		tp := processor.TopicPartition{Topic: c.Kafka.Topics.Events[0]}
-		return doctor.LookAtRedis(ctx, client, endpoint.Addrs, c.Kafka.Group, tp, d.Now)
+		return doctor.LookAtRedis(ctx, client, config.Strings(c.Redis.Addrs), c.Kafka.Group, tp, d.Now)
 	})
 	late := fmt.Errorf("it has not answered everything within %v (--timeout)", d.Timeout)
 	if f.Kafka = fromKafka(); f.Kafka == nil {

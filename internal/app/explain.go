@@ -64,11 +64,11 @@ func (e *Explain) Run(ctx context.Context) (*story.Account, error) {
 	if err != nil {
 		return nil, err
 	}
-	store, closeStore, err := e.store()
+	client, store, err := openStore(&e.Config)
 	if err != nil {
 		return nil, err
 	}
-	defer closeStore()
+	defer client.Close()
 	set, err := pausedRules(ctx, text, store)
 	if err != nil {
 		return nil, err
@@ -126,23 +126,6 @@ func (e *Explain) client() (*kgo.Client, error) {
 		return nil, fmt.Errorf("kafka client: %w", err)
 	}
 	return cl, nil
-}
-
-func (e *Explain) store() (*redis.Store, func(), error) {
-	endpoint, err := redisEndpoint(&e.Config.Redis)
-	if err != nil {
-		return nil, nil, err
-	}
-	client, err := redis.Connect(endpoint)
-	if err != nil {
-		return nil, nil, err
-	}
-	store, err := redis.New(client, redis.Options{Group: e.Config.Kafka.Group, UserBuckets: e.Config.Redis.UserBuckets})
-	if err != nil {
-		_ = client.Close() // nothing was written
-		return nil, nil, err
-	}
-	return store, func() { _ = client.Close() }, nil
 }
 
 // stored is what Redis holds of the user in one partition.

@@ -93,11 +93,11 @@ func (f *Forget) Run(ctx context.Context) (*Forgotten, error) {
 		return nil, fmt.Errorf("kafka client: %w", err)
 	}
 	defer cl.Close()
-	store, closeStore, err := (&Explain{Config: f.Config}).store()
+	client, store, err := openStore(&f.Config)
 	if err != nil {
 		return nil, err
 	}
-	defer closeStore()
+	defer client.Close()
 	r := &forgetRun{Forget: f, cl: cl, adm: kadm.NewClient(cl), store: store, out: Forgotten{User: f.User}}
 	if err := r.describe(ctx); err != nil {
 		return nil, err

@@ -46,20 +46,12 @@ func (r *Rescale) Run(ctx context.Context) ([]*rescale.Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	endpoint, err := redisEndpoint(&c.Redis)
-	if err != nil {
-		return nil, err
-	}
-	client, err := redis.Connect(endpoint)
+	client, store, err := openStore(c)
 	if err != nil {
 		return nil, err
 	}
 	defer client.Close()
 	if err := redis.CheckPolicy(ctx, client); err != nil {
-		return nil, err
-	}
-	store, err := redis.New(client, redis.Options{Group: c.Kafka.Group, UserBuckets: c.Redis.UserBuckets})
-	if err != nil {
 		return nil, err
 	}
 	outside, err := kafka.NewOutside(kcfg)
@@ -316,16 +308,11 @@ func drained(ctx context.Context, pr *processor.Processor, ended <-chan error) e
 			return errors.Join(err, errors.New("it has ended on its own"))
 		case <-tick.C:
 		}
-		var stopped []error
-		for _, s := range pr.Status() {
-			if s.Stopped != nil {
-				stopped = append(stopped, s.Stopped)
-			}
+		status := pr.Status()
+		if err := stopped(status); err != nil {
+			return err
 		}
-		if len(stopped) > 0 {
-			return errors.Join(stopped...)
-		}
-		if len(pr.Status()) > 0 && pr.AtTargets() {
+		if len(status) > 0 && pr.AtTargets() {
 			return nil
 		}
 	}

@@ -66,7 +66,7 @@ func (d *Daemon) run(ctx context.Context) error {
 	if _, err := decoders(compiled.Set, c.Input); err != nil {
 		return err
 	}
-	kcfg, err := d.kafkaConfig()
+	kcfg, err := kafkaConfig(&c.Kafka, d.Logger)
 	if err != nil {
 		return err
 	}
@@ -74,11 +74,7 @@ func (d *Daemon) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	endpoint, err := redisEndpoint(&c.Redis)
-	if err != nil {
-		return err
-	}
-	client, err := redis.Connect(endpoint)
+	client, store, err := openStore(c)
 	if err != nil {
 		return err
 	}
@@ -89,10 +85,6 @@ func (d *Daemon) run(ctx context.Context) error {
 	}
 	client.AddHook(hook)
 	if err := redis.CheckPolicy(ctx, client); err != nil {
-		return err
-	}
-	store, err := redis.New(client, redis.Options{Group: c.Kafka.Group, UserBuckets: c.Redis.UserBuckets})
-	if err != nil {
 		return err
 	}
 	now := d.Now
@@ -287,6 +279,17 @@ func (d *Daemon) serve(ctx context.Context, pr *processor.Processor, counters *p
 	return err
 }
 
+// stopped is why partitions have stopped, nil if none has.
+func stopped(status []processor.Status) error {
+	var all []error
+	for _, s := range status {
+		if s.Stopped != nil {
+			all = append(all, s.Stopped)
+		}
+	}
+	return errors.Join(all...)
+}
+
 // assignmentGrace is how long a process that is given no partition waits before
 // it concludes that others own them all.
 const assignmentGrace = 10 * time.Second
@@ -308,15 +311,10 @@ func waitCommitted(ctx context.Context, group *kafka.Group, pr *processor.Proces
 			assigned = true
 		case <-tick.C:
 		}
-		var stopped []error
-		for _, s := range pr.Status() {
-			assigned = true
-			if s.Stopped != nil {
-				stopped = append(stopped, s.Stopped)
-			}
-		}
-		if len(stopped) > 0 {
-			return errors.Join(stopped...)
+		status := pr.Status()
+		assigned = assigned || len(status) > 0
+		if err := stopped(status); err != nil {
+			return err
 		}
 		if !assigned || !pr.AtTargets() {
 			continue // ours first: asking costs the broker something
@@ -346,8 +344,6 @@ func (d *Daemon) sinks() []sinks.Sink {
 	}
 	return out
 }
-
-func (d *Daemon) kafkaConfig() (kafka.Config, error) { return kafkaConfig(&d.Config.Kafka, d.Logger) }
 
 func kafkaConfig(k *config.Kafka, logger *slog.Logger) (kafka.Config, error) {
 	opts, err := KafkaOptions(k)

@@ -255,10 +255,10 @@ func moved(st *rules.State, set *rules.Set, u processor.StateWrite, from, to int
 		at = 0
 	}
 	if due, ok := st.NextDue(set); ok && (at == 0 || at > due) {
-		at = second(due)
+		at = processor.Second(due)
 	}
 	if at != 0 {
-		at = max(at, second(to))
+		at = max(at, processor.Second(to))
 	}
 	if at != before || hints > 1 {
 		st.SpendTimerHints(math.MaxInt64)
@@ -269,9 +269,6 @@ func moved(st *rules.State, set *rules.Set, u processor.StateWrite, from, to int
 	}
 	return arrival{u, at}
 }
-
-// second rounds a time down to a whole second, the grain of the timer index.
-func second(ms int64) int64 { return ms - ms%1000 }
 
 // arrive writes users to where they belong.
 func (m *move) arrive(ctx context.Context, s *side, users []arrival) error {
