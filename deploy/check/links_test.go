@@ -76,3 +76,32 @@ func TestLinksLeadSomewhere(t *testing.T) {
 		}
 	}
 }
+
+// Where a page says which test shows something, there is that test.
+func TestPagesNameTestsThatExist(t *testing.T) {
+	declared := map[string]bool{}
+	err := fs.WalkDir(os.DirFS(root), ".", func(name string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(name, "_test.go") {
+			return err
+		}
+		for _, f := range regexp.MustCompile(`(?m)^func (Test\w+)\(`).FindAllStringSubmatch(read(t, name), -1) {
+			declared[f[1]] = true
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := 0
+	for _, page := range documents(t) {
+		for _, n := range regexp.MustCompile("`(Test[A-Z]\\w+)").FindAllStringSubmatch(read(t, page), -1) {
+			named++
+			if !declared[n[1]] {
+				t.Errorf("%s names %s, which is no test", page, n[1])
+			}
+		}
+	}
+	if named < 20 {
+		t.Errorf("%d tests found on the pages: the pattern has missed most", named)
+	}
+}

@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -122,8 +123,32 @@ forward: {group: "", timeout: 1h, retry_for: 0s, max_wait: 1ms, per_host: 0, win
 
 func TestUnknownKeyNamesItsPlace(t *testing.T) {
 	_, err := Load(file(t, "kafka:\n  grop: x\n"), noEnv)
-	if err == nil || !strings.Contains(err.Error(), "grop") || !strings.Contains(err.Error(), "[2:3]") {
+	if err == nil || !strings.Contains(err.Error(), "grop") || !strings.Contains(err.Error(), ":2:3: ") {
 		t.Errorf("error %v, want one that names grop at 2:3", err)
+	}
+}
+
+func TestErrorsShowNoSecrets(t *testing.T) {
+	for _, text := range []string{
+		"redis: {password: hunter2}\nkafka:\n  grop: x\n",
+		"redis: {password: hunter2, db: three}\n",
+		"redis: {password: hunter2\n",
+		"redis:\n  password: hunter2\n bad\n",
+	} {
+		_, err := Load(file(t, text), noEnv)
+		if err == nil || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%q: error %v", text, err)
+		}
+	}
+}
+
+// A file in which every line is commented out is as good as none.
+func TestEmptyFileLeavesDefaults(t *testing.T) {
+	for _, text := range []string{"", "# kafka: {group: x}\n", "---\n", "{}\n", "null\n"} {
+		c, err := Load(file(t, text), noEnv)
+		if err != nil || !reflect.DeepEqual(c, Default()) {
+			t.Errorf("%q: %v, %+v", text, err, c)
+		}
 	}
 }
 

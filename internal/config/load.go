@@ -43,8 +43,8 @@ func Load(path string, lookup func(string) (string, bool)) (Config, error) {
 		if err != nil {
 			return c, fmt.Errorf("configuration: %w", err)
 		}
-		if err := yaml.UnmarshalWithOptions(text, &c, yaml.Strict()); err != nil {
-			return c, fmt.Errorf("configuration %s:\n%w", path, err)
+		if err := decode(text, &c); err != nil {
+			return c, fmt.Errorf("configuration %w", placed(path, err))
 		}
 	}
 	errs := override(reflect.ValueOf(&c).Elem(), envPrefix, lookup)
@@ -53,6 +53,29 @@ func Load(path string, lookup func(string) (string, bool)) (Config, error) {
 		errs = append(errs, err)
 	}
 	return c, errors.Join(errs...)
+}
+
+// decode reads YAML over what c holds. A file without a key changes nothing; the
+// library would set all of c to zero.
+func decode(text []byte, c *Config) error {
+	var held any
+	if err := yaml.Unmarshal(text, &held); err == nil && held == nil {
+		return nil
+	}
+	return yaml.UnmarshalWithOptions(text, c, yaml.Strict())
+}
+
+// placed says where in the file an error is. The lines themselves are not shown, as
+// the library would: passwords may be among them.
+func placed(path string, err error) error {
+	var located yaml.Error
+	if !errors.As(err, &located) {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if tk := located.GetToken(); tk != nil && tk.Position != nil {
+		path = fmt.Sprintf("%s:%d:%d", path, tk.Position.Line, tk.Position.Column)
+	}
+	return fmt.Errorf("%s: %s", path, located.GetMessage())
 }
 
 // override sets every key for which there is a variable: its path in upper case,
