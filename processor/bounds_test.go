@@ -31,7 +31,7 @@ func (s *stand) indexed() (entries int) {
 		s.t.Fatalf("claim: %v", err)
 	}
 	for _, b := range claimed.Buckets {
-		list, err := copied.Timers(ctx, tp, b, 0, 1<<20)
+		list, err := copied.Timers(ctx, tp, processor.Fence{}, b, 0, 1<<20)
 		if err != nil {
 			s.t.Fatalf("timers: %v", err)
 		}
@@ -197,7 +197,7 @@ func TestAUserGoneWildIsBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.flush(part)
-	blobs, err := s.store.States(t.Context(), inputPartition(0), []string{"wild"})
+	blobs, err := s.store.States(t.Context(), inputPartition(0), processor.Fence{}, []string{"wild"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -143,7 +143,7 @@ func (c *teller) compare(user string, want *rules.State) {
 
 // stateOf reads a state from a store; nil if there is none.
 func (w *world) stateOf(store processor.Store, tp processor.TopicPartition, user string) *rules.State {
-	blobs, err := store.States(context.Background(), tp, []string{user})
+	blobs, err := store.States(context.Background(), tp, processor.Fence{}, []string{user})
 	if err != nil {
 		w.t.Fatalf("%v", err)
 	}

@@ -25,7 +25,7 @@ func mentions(t failer, store *memory.Store, tp processor.TopicPartition, user s
 		t.Fatalf("peek: %v, %v", r, err)
 	}
 	claimed, err := copied.Claim(ctx, tp, processor.Claim{ID: r.ID, Epoch: r.Epoch + 1})
-	blobs, serr := copied.States(ctx, tp, []string{user})
+	blobs, serr := copied.States(ctx, tp, processor.Fence{}, []string{user})
 	if err := errors.Join(err, serr); err != nil {
 		t.Fatalf("look into the store: %v", err)
 	}
@@ -33,7 +33,7 @@ func mentions(t failer, store *memory.Store, tp processor.TopicPartition, user s
 		where = append(where, "state")
 	}
 	for _, b := range claimed.Buckets {
-		entries, err := copied.Timers(ctx, tp, b, 0, 1<<20)
+		entries, err := copied.Timers(ctx, tp, processor.Fence{}, b, 0, 1<<20)
 		if err != nil {
 			t.Fatalf("timers: %v", err)
 		}

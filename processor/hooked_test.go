@@ -49,13 +49,18 @@ func (h *hooked) Fence(ctx context.Context, tp processor.TopicPartition) (epoch,
 	return epoch, version, err
 }
 
-func (h *hooked) States(ctx context.Context, tp processor.TopicPartition, users []string) (out [][]byte, err error) {
-	err = h.run("states", tp, func() (err error) { out, err = h.Store.States(ctx, tp, users); return err })
+func (h *hooked) States(ctx context.Context, tp processor.TopicPartition, at processor.Fence, users []string) (out [][]byte, err error) {
+	err = h.run("states", tp, func() (err error) { out, err = h.Store.States(ctx, tp, at, users); return err })
 	return out, err
 }
 
-func (h *hooked) Timers(ctx context.Context, tp processor.TopicPartition, b processor.Bucket, from, n int) (out []processor.TimerEntry, err error) {
-	err = h.run("timers", tp, func() (err error) { out, err = h.Store.Timers(ctx, tp, b, from, n); return err })
+func (h *hooked) Users(ctx context.Context, tp processor.TopicPartition, at processor.Fence, slice int) (users []processor.StateWrite, of int, err error) {
+	err = h.run("users", tp, func() (err error) { users, of, err = h.Store.Users(ctx, tp, at, slice); return err })
+	return users, of, err
+}
+
+func (h *hooked) Timers(ctx context.Context, tp processor.TopicPartition, at processor.Fence, b processor.Bucket, from, n int) (out []processor.TimerEntry, err error) {
+	err = h.run("timers", tp, func() (err error) { out, err = h.Store.Timers(ctx, tp, at, b, from, n); return err })
 	return out, err
 }
 

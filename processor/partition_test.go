@@ -243,8 +243,8 @@ func TestUnreadableStateStops(t *testing.T) {
 // spoilt is a store in which states have been changed by hand.
 type spoilt struct{ *memory.Store }
 
-func (s spoilt) States(ctx context.Context, tp processor.TopicPartition, users []string) ([][]byte, error) {
-	blobs, err := s.Store.States(ctx, tp, users)
+func (s spoilt) States(ctx context.Context, tp processor.TopicPartition, at processor.Fence, users []string) ([][]byte, error) {
+	blobs, err := s.Store.States(ctx, tp, at, users)
 	for i := range blobs {
 		blobs[i] = []byte("spoilt")
 	}

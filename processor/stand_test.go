@@ -219,13 +219,13 @@ func checkHints(t failer, set *rules.Set, store *memory.Store, tp processor.Topi
 		t.Fatalf("peek: %v", err)
 	}
 	claimed, err := copied.Claim(ctx, tp, processor.Claim{ID: r.ID, Epoch: r.Epoch + 1})
-	blobs, serr := copied.States(ctx, tp, users)
+	blobs, serr := copied.States(ctx, tp, processor.Fence{}, users)
 	if err := errors.Join(err, serr); err != nil {
 		t.Fatalf("look into the store: %v", err)
 	}
 	stored, loaded := map[string][]int64{}, map[string][]int64{}
 	for _, b := range claimed.Buckets {
-		entries, err := copied.Timers(ctx, tp, b, 0, 1<<20)
+		entries, err := copied.Timers(ctx, tp, processor.Fence{}, b, 0, 1<<20)
 		if err != nil {
 			t.Fatalf("timers: %v", err)
 		}

@@ -69,6 +69,10 @@ type OutboxEntry struct {
 	Records []byte
 }
 
+// Fence names what a store holds of a partition: e and v of the header, which no two
+// contents share. The zero Fence stands for whatever it holds.
+type Fence struct{ Epoch, Version int64 }
+
 // StateWrite is a user's new state.
 type StateWrite struct {
 	User  string
@@ -148,15 +152,20 @@ type Store interface {
 	Write(ctx context.Context, tp TopicPartition, b *Batch) error
 	// Fence returns epoch and version as they stand; ErrLost without a header.
 	Fence(ctx context.Context, tp TopicPartition) (epoch, version int64, err error)
+	// States, Users and Timers read from the content that the fence names, and from no
+	// other: ErrFenced, ErrLost. A store that has fallen back and comes to itself again
+	// between a read and the write that follows from it would not be noticed by the
+	// write.
+
 	// States returns the stored states, nil for users without one.
-	States(ctx context.Context, tp TopicPartition, users []string) ([][]byte, error)
+	States(ctx context.Context, tp TopicPartition, at Fence, users []string) ([][]byte, error)
 	// Users returns the users of a slice, with their states, and the number of
 	// slices: 1 or more. Each user is in one slice, from 0, and stays there as long
 	// as the header does.
-	Users(ctx context.Context, tp TopicPartition, slice int) (users []StateWrite, of int, err error)
+	Users(ctx context.Context, tp TopicPartition, at Fence, slice int) (users []StateWrite, of int, err error)
 	// Timers returns n entries of a bucket, or as many as there are, from the one
 	// whose number is from: they are numbered from 0 in the order they were written.
-	Timers(ctx context.Context, tp TopicPartition, b Bucket, from, n int) ([]TimerEntry, error)
+	Timers(ctx context.Context, tp TopicPartition, at Fence, b Bucket, from, n int) ([]TimerEntry, error)
 	// Wipe removes everything of the partition but the header, which then says
 	// that nothing is applied.
 	Wipe(ctx context.Context, tp TopicPartition, epoch int64) error

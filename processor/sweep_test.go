@@ -300,7 +300,7 @@ func TestStatesAreRetired(t *testing.T) {
 			for _, tp := range r.log.inputs() {
 				for n, of := 0, 1; n < of; n++ {
 					var users []processor.StateWrite
-					users, of, _ = r.store.Users(t.Context(), tp, n)
+					users, of, _ = r.store.Users(t.Context(), tp, processor.Fence{}, n)
 					for _, u := range users {
 						if strings.HasPrefix(u.User, "gone-") {
 							gone++

@@ -144,7 +144,7 @@ func (e *Explain) stored(ctx context.Context, store *redis.Store, set *rules.Set
 		return s, err
 	}
 	s.clock = h.Clock
-	blobs, err := store.States(ctx, tp, []string{e.User})
+	blobs, err := store.States(ctx, tp, processor.Fence{}, []string{e.User})
 	if err != nil || blobs[0] == nil {
 		return s, err
 	}

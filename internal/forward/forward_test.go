@@ -240,6 +240,26 @@ func TestNothingIsCommittedBeforeItIsTaken(t *testing.T) {
 	}
 }
 
+// A tombstone, which forgetting a user leaves in a compacted topic, is passed over.
+func TestTombstoneIsNoCommand(t *testing.T) {
+	w := newWorld(t, 1)
+	w.put("u 0")
+	if err := w.client.ProduceSync(t.Context(), &kgo.Record{Topic: "sends", Key: []byte("u")}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	w.put("u 1")
+	r := newReceiver(nil)
+	f, stop := w.start(r, 6)
+	r.await(t, 2)
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	requireOrder(t, r.all(), 1, 2)
+	if n := w.committed(); n != 3 || f.Counters.Taken.Load() != 2 {
+		t.Errorf("committed %d, counted %d, want 3 and 2", n, f.Counters.Taken.Load())
+	}
+}
+
 // What was under way when a process ended comes again in the next.
 func TestAtLeastOnce(t *testing.T) {
 	w := newWorld(t, 1)

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -117,7 +119,7 @@ rules:
 			State   int `json:"state_bytes"`
 			Timers  int `json:"timer_entries"`
 		}
-		Left []string
+		Left, Tombstones []string
 	}
 	forget := func() {
 		t.Helper()
@@ -188,7 +190,22 @@ rules:
 	if n := w.sentTo(gone); len(n) != 3 {
 		t.Errorf("after the rebuild the user got %v", n)
 	}
-	forget() // of whom nothing is known
+
+	// A backtest of the topic obeys the orders as the daemon did.
+	again := fromLines(t, outputOf(t, program, "backtest", "--rules", rules, "--topic", w.events, "--brokers", w.brokers, "--decisions", "-"))
+	w.requireOutcomes(again)
+
+	// Of whom nothing is known he is forgotten once more, and a topic that is compacted
+	// by now drops what it has of him.
+	compact := "compact"
+	if _, err := w.adm.AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "cleanup.policy", Value: &compact}}, w.dead); err != nil {
+		t.Fatal(err)
+	}
+	forget()
+	tombstones := w.committed(w.dead)
+	if len(tombstones) != 1 || string(tombstones[0].Key) != gone || tombstones[0].Value != nil || !slices.Equal(said.Tombstones, []string{w.dead}) {
+		t.Errorf("tombstones in %v: %v", said.Tombstones, tombstones)
+	}
 	for i, d := range []*daemon{a, b, c} {
 		if strings.Contains(d.said(), gone) {
 			t.Errorf("the log of process %d has the id", i)

@@ -164,9 +164,12 @@ func (s *Store) Fence(_ context.Context, tp processor.TopicPartition) (epoch, ve
 }
 
 // States implements processor.Store. The states returned are the caller's.
-func (s *Store) States(_ context.Context, tp processor.TopicPartition, users []string) ([][]byte, error) {
+func (s *Store) States(_ context.Context, tp processor.TopicPartition, at processor.Fence, users []string) ([][]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := s.partitions[tp].holds("reading states", tp, at); err != nil {
+		return nil, err
+	}
 	out := make([][]byte, len(users))
 	if p := s.partitions[tp]; p != nil {
 		for i, u := range users {
@@ -183,9 +186,12 @@ func (s *Store) States(_ context.Context, tp processor.TopicPartition, users []s
 const userSlices = 3
 
 // Users implements processor.Store.
-func (s *Store) Users(_ context.Context, tp processor.TopicPartition, slice int) ([]processor.StateWrite, int, error) {
+func (s *Store) Users(_ context.Context, tp processor.TopicPartition, at processor.Fence, slice int) ([]processor.StateWrite, int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := s.partitions[tp].holds("reading users", tp, at); err != nil {
+		return nil, 0, err
+	}
 	var users []processor.StateWrite
 	if p := s.partitions[tp]; p != nil {
 		for u, state := range p.states {
@@ -199,9 +205,12 @@ func (s *Store) Users(_ context.Context, tp processor.TopicPartition, slice int)
 }
 
 // Timers implements processor.Store. Entries come in the order they were written.
-func (s *Store) Timers(_ context.Context, tp processor.TopicPartition, b processor.Bucket, from, n int) ([]processor.TimerEntry, error) {
+func (s *Store) Timers(_ context.Context, tp processor.TopicPartition, at processor.Fence, b processor.Bucket, from, n int) ([]processor.TimerEntry, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := s.partitions[tp].holds("reading timers", tp, at); err != nil {
+		return nil, err
+	}
 	p := s.partitions[tp]
 	if p == nil || from >= len(p.timers[b]) {
 		return nil, nil
@@ -239,6 +248,20 @@ func (p *partition) fenced(op string, tp processor.TopicPartition, epoch int64) 
 	}
 	if p.header.Epoch != epoch {
 		return refusal(op, tp, processor.ErrFenced, "the header holds epoch %d, the call has %d", p.header.Epoch, epoch)
+	}
+	return nil
+}
+
+// holds refuses to read from another content than the fence names.
+func (p *partition) holds(op string, tp processor.TopicPartition, at processor.Fence) error {
+	if at == (processor.Fence{}) {
+		return nil
+	}
+	if err := p.fenced(op, tp, at.Epoch); err != nil {
+		return err
+	}
+	if p.header.Version != at.Version {
+		return refusal(op, tp, processor.ErrLost, "the header holds version %d of epoch %d, the call has version %d", p.header.Version, at.Epoch, at.Version)
 	}
 	return nil
 }

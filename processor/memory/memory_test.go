@@ -48,7 +48,7 @@ func TestSnapshotsAreApart(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		timers, err := s.Timers(ctx, tp, processor.Bucket{Width: processor.FarBucket}, 0, 10)
+		timers, err := s.Timers(ctx, tp, processor.Fence{}, processor.Bucket{Width: processor.FarBucket}, 0, 10)
 		if err != nil {
 			t.Fatal(err)
 		}

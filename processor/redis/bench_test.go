@@ -157,7 +157,7 @@ func BenchmarkStates(b *testing.B) {
 	per(b, client, n, func() {
 		for run := range b.N {
 			from := run * n % (stored - n)
-			got, err := s.States(b.Context(), tp, users[from:from+n])
+			got, err := s.States(b.Context(), tp, processor.Fence{}, users[from:from+n])
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -13,6 +13,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/nudged/nudged/processor"
 	"github.com/nudged/nudged/processor/redis"
 )
 
@@ -120,6 +121,13 @@ func TestClusterMovesASlot(t *testing.T) {
 					default:
 						same(t, fmt.Sprintf("after %d of %d keys have moved", i, len(keys)), s.content(t), before)
 					}
+					if err != nil {
+						// What is read is what is there, or nothing is.
+						got, err := s.States(t.Context(), tp, processor.Fence{Epoch: 1, Version: 3}, []string{"user 1", "user 9"})
+						if err == nil && (string(got[0]) != "state 2 1" || string(got[1]) != "state 1 9") || err != nil && !(errors.As(err, &e) && e.Temporary()) {
+							t.Errorf("after %d of %d keys have moved: States = %q, %v", i, len(keys), got, err)
+						}
+					}
 				}
 				if key != "" {
 					host, port, _ := net.SplitHostPort(c.nodes[to].Options().Addr)
@@ -136,7 +144,7 @@ func TestClusterMovesASlot(t *testing.T) {
 			if err := s.Write(t.Context(), tp, batch(4)); err != nil {
 				t.Fatalf("Write of the next = %v", err)
 			}
-			got, err := s.States(t.Context(), tp, []string{"user 1", "user 9"})
+			got, err := s.States(t.Context(), tp, processor.Fence{Epoch: 1, Version: 5}, []string{"user 1", "user 9"})
 			if err != nil || string(got[0]) != "state 4 1" || string(got[1]) != "state 3 9" {
 				t.Errorf("States = %q, %v", got, err)
 			}

@@ -88,12 +88,12 @@ func everything(t *testing.T, s *redis.Store) []func() error {
 			return err
 		},
 		func() error { _, _, err := s.Fence(ctx, tp); return err },
-		func() error { _, err := s.States(ctx, tp, []string{"user 1"}); return err },
-		func() error { _, _, err := s.Users(ctx, tp, 0); return err },
+		func() error { _, err := s.States(ctx, tp, processor.Fence{}, []string{"user 1"}); return err },
+		func() error { _, _, err := s.Users(ctx, tp, processor.Fence{}, 0); return err },
 		func() error { _, err := s.Names(ctx, tp); return err },
 		func() error { _, err := s.CountTimers(ctx, tp); return err },
 		func() error {
-			_, err := s.Timers(ctx, tp, processor.Bucket{Start: 3 * processor.FarBucket, Width: processor.FarBucket}, 0, 10)
+			_, err := s.Timers(ctx, tp, processor.Fence{}, processor.Bucket{Start: 3 * processor.FarBucket, Width: processor.FarBucket}, 0, 10)
 			return err
 		},
 		func() error { return s.Wipe(ctx, tp, 1) },

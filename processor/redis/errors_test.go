@@ -27,9 +27,9 @@ func calls(ctx context.Context, s *redis.Store) map[string]func() error {
 		"Write":        func() error { return s.Write(ctx, tp, batch(0)) },
 		"Write, large": func() error { return s.Write(ctx, tp, large) },
 		"Fence":        func() error { _, _, err := s.Fence(ctx, tp); return err },
-		"States":       func() error { _, err := s.States(ctx, tp, []string{"ann"}); return err },
+		"States":       func() error { _, err := s.States(ctx, tp, processor.Fence{}, []string{"ann"}); return err },
 		"CountTimers":  func() error { _, err := s.CountTimers(ctx, tp); return err },
-		"Timers":       func() error { _, err := s.Timers(ctx, tp, processor.Bucket{}, 0, 10); return err },
+		"Timers":       func() error { _, err := s.Timers(ctx, tp, processor.Fence{}, processor.Bucket{}, 0, 10); return err },
 		"Wipe":         func() error { return s.Wipe(ctx, tp, 1) },
 	}
 }

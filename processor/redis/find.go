@@ -25,7 +25,7 @@ const timersAtOnce = 10_000
 func (s *Store) Find(ctx context.Context, tp processor.TopicPartition, user string) (Mentions, error) {
 	const op = "looking for a user"
 	var m Mentions
-	states, err := s.States(ctx, tp, []string{user})
+	states, err := s.States(ctx, tp, processor.Fence{}, []string{user})
 	if err != nil {
 		return m, err
 	}

@@ -95,7 +95,7 @@ func TestUserBucketsStay(t *testing.T) {
 	}
 	check := func(want string) {
 		t.Helper()
-		got, err := other.States(t.Context(), tp, []string{"user 0", "user 1", "nobody"})
+		got, err := other.States(t.Context(), tp, processor.Fence{}, []string{"user 0", "user 1", "nobody"})
 		if err != nil || string(got[0]) != want+"0" || string(got[1]) != want+"1" || got[2] != nil {
 			t.Fatalf("States = %q, %v, want %s0, %s1 and nil", got, err, want, want)
 		}
@@ -143,7 +143,7 @@ func TestConcurrentOwners(t *testing.T) {
 				if err := s.Write(t.Context(), tp, b); err != nil {
 					t.Error(err)
 				}
-				got, err := s.States(t.Context(), tp, []string{"user 0", "user 1"})
+				got, err := s.States(t.Context(), tp, processor.Fence{}, []string{"user 0", "user 1"})
 				if err != nil || string(got[0]) != fmt.Sprint(p, n, 0) || string(got[1]) != fmt.Sprint(p, n, 1) {
 					t.Errorf("States = %q, %v in partition %d after batch %d", got, err, p, n)
 				}

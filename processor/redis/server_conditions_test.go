@@ -115,11 +115,17 @@ func TestRights(t *testing.T) {
 	for right, call := range map[string]func(*store) error{
 		"-@scripting": func(s *store) error { return s.Write(t.Context(), tp, batch(2)) },
 		"-hset":       func(s *store) error { return s.Write(t.Context(), tp, batch(1)) },
-		"-hmget":      func(s *store) error { _, err := s.States(t.Context(), tp, []string{"user 1"}); return err },
-		"-lrange":     func(s *store) error { _, err := s.Timers(t.Context(), tp, processor.Bucket{}, 0, 10); return err },
-		"-hgetall":    func(s *store) error { _, err := s.Peek(t.Context(), tp); return err },
-		"-scan":       func(s *store) error { return s.Wipe(t.Context(), tp, 1) },
-		"-watch":      func(s *store) error { return s.Write(t.Context(), tp, batch(1)) },
+		"-hmget": func(s *store) error {
+			_, err := s.States(t.Context(), tp, processor.Fence{}, []string{"user 1"})
+			return err
+		},
+		"-lrange": func(s *store) error {
+			_, err := s.Timers(t.Context(), tp, processor.Fence{}, processor.Bucket{}, 0, 10)
+			return err
+		},
+		"-hgetall": func(s *store) error { _, err := s.Peek(t.Context(), tp); return err },
+		"-scan":    func(s *store) error { return s.Wipe(t.Context(), tp, 1) },
+		"-watch":   func(s *store) error { return s.Write(t.Context(), tp, batch(1)) },
 	} {
 		t.Run(right, func(t *testing.T) {
 			s := owned(t, user)

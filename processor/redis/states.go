@@ -13,7 +13,7 @@ import (
 
 // States implements processor.Store. It asks each user bucket once, all in one
 // round trip. The states returned are the caller's.
-func (s *Store) States(ctx context.Context, tp processor.TopicPartition, users []string) ([][]byte, error) {
+func (s *Store) States(ctx context.Context, tp processor.TopicPartition, at processor.Fence, users []string) ([][]byte, error) {
 	const op = "reading states"
 	out := make([][]byte, len(users))
 	if len(users) == 0 {
@@ -24,13 +24,13 @@ func (s *Store) States(ctx context.Context, tp processor.TopicPartition, users [
 		return nil, err
 	}
 	if p == nil {
-		return out, nil
+		return out, s.absent(op, tp, at)
 	}
 	var groups grouping
 	groups.sort(p, len(users), func(i int) string { return users[i] })
 	// The commands' arguments lie in one array that never grows.
 	args := make([]any, 0, 2*len(p.users)+len(users))
-	pipe := s.client.Pipeline()
+	read := s.reading(ctx, p, at)
 	var asked []bucketRead
 	for k := range p.users {
 		in := groups.in(k)
@@ -43,11 +43,11 @@ func (s *Store) States(ctx context.Context, tp processor.TopicPartition, users [
 			args = append(args, &users[i])
 		}
 		cmd := goredis.NewSliceCmd(ctx, args[from:len(args):len(args)]...)
-		_ = pipe.Process(ctx, cmd)
+		_ = read.pipe.Process(ctx, cmd)
 		asked = append(asked, bucketRead{cmd, in})
 	}
-	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, s.failure(op, p, err)
+	if err := read.exec(ctx, op); err != nil {
+		return nil, err
 	}
 	for _, r := range asked {
 		states, err := r.cmd.Result()
@@ -71,26 +71,26 @@ func (s *Store) States(ctx context.Context, tp processor.TopicPartition, users [
 const sliceBuckets = 16
 
 // Users implements processor.Store.
-func (s *Store) Users(ctx context.Context, tp processor.TopicPartition, slice int) ([]processor.StateWrite, int, error) {
+func (s *Store) Users(ctx context.Context, tp processor.TopicPartition, at processor.Fence, slice int) ([]processor.StateWrite, int, error) {
 	const op = "reading a bucket of users"
 	p, err := s.keys(ctx, tp)
 	switch {
 	case err != nil:
 		return nil, 0, err
 	case p == nil:
-		return nil, 1, nil
+		return nil, 1, s.absent(op, tp, at)
 	}
 	of := (len(p.users) + sliceBuckets - 1) / sliceBuckets
 	if slice < 0 || slice >= of {
 		return nil, of, nil
 	}
-	pipe := s.client.Pipeline()
+	read := s.reading(ctx, p, at)
 	var buckets []*goredis.MapStringStringCmd
 	for _, key := range p.users[slice*sliceBuckets : min((slice+1)*sliceBuckets, len(p.users))] {
-		buckets = append(buckets, pipe.HGetAll(ctx, key))
+		buckets = append(buckets, read.pipe.HGetAll(ctx, key))
 	}
-	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, 0, s.failure(op, p, err)
+	if err := read.exec(ctx, op); err != nil {
+		return nil, 0, err
 	}
 	var users []processor.StateWrite
 	for _, b := range buckets {

@@ -118,15 +118,8 @@ func (s *Store) Fence(ctx context.Context, tp processor.TopicPartition) (epoch, 
 	if err != nil {
 		return 0, 0, s.failure(op, p, err)
 	}
-	if v[0] == nil {
-		return 0, 0, s.refusal(op, p, processor.ErrLost, "there is no header")
-	}
-	epoch, err1 := strconv.ParseInt(text(v, 0), 10, 64)
-	version, err2 := strconv.ParseInt(text(v, 1), 10, 64)
-	if err := errors.Join(err1, err2); err != nil {
-		return 0, 0, s.failure(op, p, &damage{fmt.Errorf("header: %w", err)})
-	}
-	return epoch, version, nil
+	f, err := s.parseFence(op, p, v)
+	return f.Epoch, f.Version, err
 }
 
 // keys returns the partition with the keys of its user buckets; nil if there is

@@ -40,13 +40,16 @@ func parseTimer(b processor.Bucket, member string) (processor.TimerEntry, error)
 }
 
 // Timers implements processor.Store.
-func (s *Store) Timers(ctx context.Context, tp processor.TopicPartition, b processor.Bucket, from, n int) ([]processor.TimerEntry, error) {
+func (s *Store) Timers(ctx context.Context, tp processor.TopicPartition, at processor.Fence, b processor.Bucket, from, n int) ([]processor.TimerEntry, error) {
 	const op = "reading timers"
 	p := newPartition(s.group, tp)
-	list, err := s.client.LRange(ctx, p.timerList(bucketNumber(b)), int64(from), int64(from+n)-1).Result()
+	read := s.reading(ctx, p, at)
+	cmd := read.pipe.LRange(ctx, p.timerList(bucketNumber(b)), int64(from), int64(from+n)-1)
+	err := read.exec(ctx, op)
 	if err != nil {
-		return nil, s.failure(op, p, err)
+		return nil, err
 	}
+	list := cmd.Val()
 	out := make([]processor.TimerEntry, len(list))
 	for i, member := range list {
 		if out[i], err = parseTimer(b, member); err != nil {

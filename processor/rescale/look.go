@@ -203,7 +203,7 @@ func (m *move) eachUser(ctx context.Context, s *side, f func([]processor.StateWr
 	for slice, of := 0, 1; slice < of; slice++ {
 		var users []processor.StateWrite
 		err := try(ctx, "read users of "+s.input.String(), func() (err error) {
-			users, of, err = m.Store.Users(ctx, s.input, slice)
+			users, of, err = m.Store.Users(ctx, s.input, processor.Fence{}, slice)
 			return err
 		})
 		if err != nil {

@@ -216,7 +216,7 @@ func (w *world) requirePlaced(partitions int32) (states map[string][]byte, liste
 	states, listed = map[string][]byte{}, map[string][]int64{}
 	for p := range partitions {
 		for slice, of := 0, 1; slice < of; slice++ {
-			users, n, err := w.store.Users(w.t.Context(), at(p), slice)
+			users, n, err := w.store.Users(w.t.Context(), at(p), processor.Fence{}, slice)
 			if err != nil {
 				w.t.Fatal(err)
 			}
@@ -234,7 +234,7 @@ func (w *world) requirePlaced(partitions int32) (states map[string][]byte, liste
 			w.t.Fatal(err)
 		}
 		for _, b := range claimed.Buckets {
-			entries, err := w.store.Timers(w.t.Context(), at(p), b, 0, math.MaxInt32)
+			entries, err := w.store.Timers(w.t.Context(), at(p), processor.Fence{}, b, 0, math.MaxInt32)
 			if err != nil {
 				w.t.Fatal(err)
 			}

@@ -36,6 +36,7 @@ func testLossOfBatches(t *testing.T, s Rewinder) {
 	}
 	o.refused(next, processor.ErrLost)
 	o.refused(last, processor.ErrLost)
+	o.blind(processor.ErrLost)
 }
 
 // The one loss after which a batch may go on is none: it is sent again.
@@ -48,6 +49,7 @@ func testLossOfTheLast(t *testing.T, s Rewinder) {
 	next := o.batch(everything)
 	rewind()
 	o.refused(next, processor.ErrLost)
+	o.blind(processor.ErrLost)
 	// Its reply was not seen: repeated, it is applied as it was before.
 	if err := s.Write(t.Context(), input, last); err != nil {
 		t.Fatalf("Write repeated = %v", err)
@@ -70,6 +72,7 @@ func testLossOfClaim(t *testing.T, s Rewinder) {
 			t.Errorf("Wipe = %v, want ErrFenced or ErrLost", err)
 		}
 	})
+	o.blind(processor.ErrFenced)
 	// As the protocol says, the older owner is not stopped by the store alone.
 	full(old)
 }
@@ -83,6 +86,7 @@ func testLossOfWipe(t *testing.T, s Rewinder) {
 	b := o.batch(everything)
 	rewind()
 	o.refused(b, processor.ErrLost)
+	o.blind(processor.ErrLost)
 }
 
 func testLossOfWipeEnd(t *testing.T, s Rewinder) {
@@ -96,6 +100,7 @@ func testLossOfWipeEnd(t *testing.T, s Rewinder) {
 	b := o.batch(everything)
 	rewind()
 	o.refused(b, processor.ErrLost)
+	o.blind(processor.ErrLost)
 	_, next := claim(t, s, epoch+1, another)
 	if !next.Header.Wiping {
 		t.Error("the next owner is not told to go on with the emptying")
@@ -109,6 +114,7 @@ func testLossOfEverything(t *testing.T, s Rewinder) {
 	b := o.batch(everything)
 	rewind()
 	o.refused(b, processor.ErrLost)
+	o.blind(processor.ErrLost)
 	testNothingStored(t, s)
 	// Also for one who does not know the partition yet.
 	if _, c := claim(t, s, epoch+1, another); !c.Header.Wiping || c.Header.Seq != 0 {
@@ -127,6 +133,7 @@ func testLossBranch(t *testing.T, s Rewinder) {
 	rewind()
 	full(old)
 	newer.refused(newer.batch(everything), processor.ErrFenced)
+	newer.blind(processor.ErrFenced)
 	_, c := claim(t, s, epoch+2, another)
 	for holder, h := range map[string]processor.History{"store": c.Header.History, "newer owner": newer.head.History} {
 		want := int64(epoch)

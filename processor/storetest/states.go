@@ -110,7 +110,7 @@ func testUsers(t *testing.T, s processor.Store) {
 		t.Helper()
 		found := map[string]string{}
 		for n, of := 0, 1; n < of; n++ {
-			users, slices, err := s.Users(t.Context(), input, n)
+			users, slices, err := s.Users(t.Context(), input, o.fence(), n)
 			if err != nil || slices < 1 || n > 0 && slices != of {
 				t.Fatalf("slice %d of %d: %d users, %d slices, %v", n, of, len(users), slices, err)
 			}
@@ -138,7 +138,7 @@ func testUsers(t *testing.T, s processor.Store) {
 		})
 		equal(t, "users", all(), want)
 	}
-	if users, _, err := s.Users(t.Context(), processor.TopicPartition{Topic: "unknown"}, 0); len(users) != 0 || err != nil {
+	if users, _, err := s.Users(t.Context(), processor.TopicPartition{Topic: "unknown"}, processor.Fence{}, 0); len(users) != 0 || err != nil {
 		t.Errorf("%d users of a partition that is not there, error %v", len(users), err)
 	}
 }
@@ -187,6 +187,11 @@ func testStatesOutlive(t *testing.T, s processor.Store) {
 	full(old)
 	o, _ := claim(t, s, epoch+1, another)
 	equal(t, "states for the next owner", o.states("ann", "a:b"), [][]byte{[]byte("1"), {0, 255}})
-	// Reading is not fenced.
-	equal(t, "states for the owner before", old.states("ann"), [][]byte{[]byte("1")})
+	old.blind(processor.ErrFenced)
+	// Whoever owns nothing reads what is there.
+	got, err := s.States(t.Context(), input, processor.Fence{}, []string{"ann"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "states for anybody", got, [][]byte{[]byte("1")})
 }

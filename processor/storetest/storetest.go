@@ -145,9 +145,27 @@ func (o *owner) refused(b *processor.Batch, want error) {
 	})
 }
 
+// blind expects that nothing is read under the owner's fence.
+func (o *owner) blind(want error) {
+	o.t.Helper()
+	_, err1 := o.store.States(o.ctx(), o.tp, o.fence(), []string{"ann"})
+	_, _, err2 := o.store.Users(o.ctx(), o.tp, o.fence(), 0)
+	_, err3 := o.store.Timers(o.ctx(), o.tp, o.fence(), processor.Bucket{Width: processor.FarBucket}, 0, 10)
+	for call, err := range map[string]error{"States": err1, "Users": err2, "Timers": err3} {
+		if !errors.Is(err, want) {
+			o.t.Fatalf("%s = %v, want %v", call, err, want)
+		}
+	}
+}
+
+// fence names what the store holds after what the owner wrote last.
+func (o *owner) fence() processor.Fence {
+	return processor.Fence{Epoch: o.head.Epoch, Version: o.head.Version}
+}
+
 func (o *owner) states(users ...string) [][]byte {
 	o.t.Helper()
-	got, err := o.store.States(o.ctx(), o.tp, users)
+	got, err := o.store.States(o.ctx(), o.tp, o.fence(), users)
 	if err != nil {
 		o.t.Fatalf("States: %v", err)
 	}
@@ -159,7 +177,7 @@ func (o *owner) states(users ...string) [][]byte {
 
 func (o *owner) timers(b processor.Bucket) []processor.TimerEntry {
 	o.t.Helper()
-	got, err := o.store.Timers(o.ctx(), o.tp, b, 0, 1<<20)
+	got, err := o.store.Timers(o.ctx(), o.tp, o.fence(), b, 0, 1<<20)
 	if err != nil {
 		o.t.Fatalf("Timers: %v", err)
 	}
@@ -190,13 +208,15 @@ var seen = []string{"ann", "bob", "cid", "", "a:b", "{x}", "\x00\xff\r\n", "ann 
 func (o *owner) look() view {
 	o.t.Helper()
 	v := view{Claimed: o.again(), States: map[string]string{}, Timers: map[processor.Bucket][]processor.TimerEntry{}}
-	for i, s := range o.states(seen...) {
+	there := *o // whatever this owner knows of it
+	there.head = v.Claimed.Header
+	for i, s := range there.states(seen...) {
 		if s != nil {
 			v.States[seen[i]] = string(s)
 		}
 	}
 	for _, b := range v.Claimed.Buckets {
-		v.Timers[b] = o.timers(b)
+		v.Timers[b] = there.timers(b)
 	}
 	return v
 }

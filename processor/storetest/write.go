@@ -96,7 +96,8 @@ func testWriteFenced(t *testing.T, s processor.Store) {
 	next := old.batch(everything)
 	owner, _ := claim(t, s, epoch+1, another)
 	old.refused(next, processor.ErrFenced) // the batch it was about to write
-	old.refused(b, processor.ErrFenced)    // the last one again
+	old.blind(processor.ErrFenced)
+	old.refused(b, processor.ErrFenced) // the last one again
 	full(owner)
 	old.refused(next, processor.ErrFenced)
 	full(owner)
