@@ -1,6 +1,7 @@
 package processor_test
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/nudged/nudged/processor"
@@ -79,6 +80,47 @@ func TestEarlierWithinTheSameSecond(t *testing.T) {
 		eventAt(10_000, "a", "v"), // moves the clock on
 	))
 	expectTold(t, s, "rule_1 u sent 1970-01-01T00:00:09.400Z", "rule_0 u sent 1970-01-01T00:00:09.800Z")
+}
+
+// The same where what is left is due just at the clock, and what comes next undoes it:
+// an order to forget the user, or an event as late.
+func TestCrashBeforeWhatIsDueNow(t *testing.T) {
+	const at = 578 // not a whole second: the index leads to the second before
+	for name, next := range map[string]func(*scenario){
+		"forgotten": func(sc *scenario) { sc.forget("late", hour) },
+		"cancelled": func(sc *scenario) { sc.add(eventAt(at+1, "b", "late"), 0) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			last := after(hour, "a")
+			last.Unless = []rules.Unless{{On: []string{"b"}}}
+			sc := one(theRules(after(sec, "a"), last), eventAt(hour+at, "a", "other"), eventAt(at, "a", "late"))
+			next(sc)
+			for through := range 4 { // so many batches are written before the crash
+				writes := 0
+				s := newStand(t, sc, func(c *processor.Config) {
+					c.BatchUsers = 1
+					c.Store = &hooked{Store: c.Store, before: func(call string, _ processor.TopicPartition) error {
+						if call != "write" {
+							return nil
+						}
+						if writes++; writes == through+1 {
+							return processor.ErrLost
+						}
+						return nil
+					}}
+				})
+				if err := s.claim(inputPartition(0)).Consume(t.Context(), sc.input[0][:2]); err != nil && !errors.Is(err, processor.ErrLost) {
+					t.Fatal(err)
+				}
+				writes = through + 1 // no more fail
+				part := s.claim(inputPartition(0))
+				s.consume(part, sc.input[0])
+				s.flush(part)
+				s.publish()
+				checkOutcome(t, sc, s.log, s.store)
+			}
+		})
+	}
 }
 
 // A batch may be closed between two instances that a late event has started: the

@@ -186,9 +186,12 @@ func (p *Partition) Consume(ctx context.Context, recs []Record) error {
 		recs = recs[1:]
 	}
 	if p.cfg.EventClock && p.replay == nil {
-		// Whoever had the partition before may have got to an occurrence, and not
-		// through it: an event of the same time comes after it.
+		// Whoever had the partition before may have got to an occurrence, or fired a
+		// part of what was due, and ended there: the next record comes after it.
 		if err := p.runSchedules(ctx, p.clock); err != nil {
+			return err
+		}
+		if err := p.fireUntil(ctx, p.clock); err != nil {
 			return err
 		}
 	}
