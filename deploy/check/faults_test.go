@@ -210,6 +210,28 @@ func TestFaultsRaiseAlerts(t *testing.T) {
 	w.signal("KAFKA_PID", syscall.SIGCONT)
 	w.calms("Kafka goes on", "NudgedClockBehind")
 
+	// Somebody takes the partitions in Redis again and again: their owner is refused.
+	ctx, stop = context.WithCancel(t.Context())
+	thief := make(chan struct{})
+	go func() {
+		defer close(thief)
+		for tick := time.NewTicker(100 * time.Millisecond); ctx.Err() == nil; <-tick.C {
+			for n := range 2 {
+				w.redis.HIncrBy(ctx, fmt.Sprintf("nudged:{nudged:events:%d}:h", n), "e", 1)
+			}
+		}
+	}()
+	w.raises("partitions are taken away in Redis", "NudgedWritesFenced")
+	stop()
+	<-thief
+	w.calms("they are left alone", "NudgedWritesFenced")
+
+	// The sends do not take what is produced.
+	w.limit("sends", "10")
+	w.raises("the send topic refuses what is produced", "NudgedTransactionsAborted")
+	w.limit("sends", "1048588")
+	w.calms("it takes it again", "NudgedTransactionsAborted")
+
 	// Somebody else reads under the group's name, and gets a partition.
 	stranger, err := kgo.NewClient(kgo.SeedBrokers(w.state["NUDGED_TEST_KAFKA"]), kgo.ConsumerGroup("nudged"), kgo.ConsumeTopics("events"),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()), kgo.DisableAutoCommit())
@@ -266,6 +288,18 @@ func TestFaultsRaiseAlerts(t *testing.T) {
 	})
 	w.daemon = launch(t, []string{"NUDGED_HTTP_ADDR=" + w.addr}, program, "run", "--config", w.config)
 	w.raises("the group is gone", "NudgedPartitionStopped")
+}
+
+// limit sets how many bytes at a time a topic takes.
+func (w *plant) limit(topic, bytes string) {
+	w.t.Helper()
+	done, err := kadm.NewClient(w.kafka).AlterTopicConfigs(w.t.Context(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "max.message.bytes", Value: &bytes}}, topic)
+	if err == nil {
+		_, err = done.On(topic, nil)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 // event is one of some thousand users.
