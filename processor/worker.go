@@ -64,6 +64,9 @@ const fenceCheck = time.Second
 // tellCrowded is how often a partition tells of what was refused.
 const tellCrowded = time.Minute
 
+// recordBytes is what a record takes beside its key and value.
+const recordBytes = 128
+
 // defaultInbox is how many bytes may wait for a worker before delivery pauses,
 // unless the configuration says so.
 const defaultInbox = 4 << 20
@@ -86,7 +89,7 @@ func (w *worker) signal() {
 func (w *worker) deliver(recs []Record, end int64) {
 	w.mu.Lock()
 	for i := range recs {
-		w.bytes += len(recs[i].Value) + len(recs[i].Key) + 64
+		w.bytes += len(recs[i].Value) + len(recs[i].Key) + recordBytes
 	}
 	w.inbox = append(w.inbox, recs)
 	w.end = max(w.end, end)

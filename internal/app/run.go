@@ -183,7 +183,7 @@ func processing(c *config.Config, topology *kafka.Topology, partitions int) proc
 		SendGap:        min(20*time.Millisecond, time.Duration(c.CommitInterval)),
 		BacklogGap:     max(500*time.Millisecond, time.Duration(c.CommitInterval)),
 		FlushGap:       5 * time.Millisecond, BatchAge: 2 * time.Second, FiresPerBatch: 5000,
-		InboxBytes: share(64<<20, partitions, 256<<10, 4<<20),
+		InboxBytes: share(56<<20, partitions, 256<<10, 4<<20),
 	}
 }
 

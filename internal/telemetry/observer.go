@@ -140,11 +140,11 @@ type send struct {
 // command that the triggering event itself decides belongs to the event's trace;
 // what a timer decides, maybe days later, is a trace of its own that links back.
 func (p *partition) Send(d *rules.Decision, cause processor.Cause) string {
-	ctx := context.Background()
-	opts := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(p.sendAttributes(d)...)}
 	if d.Trigger.Trace == processor.TraceUnsampled {
 		return ""
 	}
+	ctx := context.Background()
+	opts := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindProducer)}
 	if sc, ok := spanContext(d.Trigger.Trace); ok {
 		if cause == processor.ByEvent && d.Trigger.Time == d.At {
 			ctx = trace.ContextWithRemoteSpanContext(ctx, sc)
@@ -159,6 +159,7 @@ func (p *partition) Send(d *rules.Decision, cause processor.Cause) string {
 	if !sc.IsSampled() {
 		return ""
 	}
+	span.SetAttributes(p.sendAttributes(d)...) // not before: most are not sampled
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.sends = append(p.sends, span)
