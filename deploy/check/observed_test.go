@@ -268,7 +268,8 @@ func TestQueriesFindWhatTheyName(t *testing.T) {
 		"nudged_timer_lateness_seconds_count > 5", "sum(nudged_forward_commands_total) > 5", "count_over_time(nudged_send_latency_seconds_count[1h]) > 3",
 		"sum(nudged_forward_dead_letters_total) > 0",
 		// Whoever is sent something goes on looking at products: the guardrail does not allow it.
-		`nudged_experiment_alarm{experiment="looked_at"} == 1`, `nudged_rule_auto_paused{rule="goes_wrong"} == 1`,
+		`ALERTS{alertname="NudgedExperimentAlarm", alertstate="firing", experiment="looked_at"}`,
+		`ALERTS{alertname="NudgedRulePaused", alertstate="firing", rule="goes_wrong"}`,
 	} {
 		eventually(t, expr, func() bool { found, err := p.query(expr); return err == nil && len(found) > 0 })
 	}
