@@ -25,12 +25,20 @@ const (
 	began  = 10 * 365 * day
 )
 
-// draw makes n events, each a while after the one before.
+// forget is the type of what is no event but an order to forget the user.
+const forget = "forget"
+
+// draw makes n events, each a while after the one before. Some users are to be forgotten
+// right after an event of theirs: their partition's clock has come to it then, however
+// many partitions there are.
 func (w *world) draw(n int, from, step int64) []event {
 	var out []event
 	for range n {
 		from += 1 + w.rnd.Int64N(step)
 		out = append(out, event{fmt.Sprintf("u%d", w.rnd.IntN(40)), []string{"view", "view", "cart", "cart", "purchase"}[w.rnd.IntN(5)], from})
+		if w.rnd.IntN(10) == 0 {
+			out = append(out, event{out[len(out)-1].user, forget, from})
+		}
 	}
 	return out
 }
@@ -58,6 +66,10 @@ func expect(set *rules.Set, events []event, partitions int32) map[string]int {
 		}
 	})
 	for _, e := range events {
+		if e.typ == forget {
+			s.Forget(e.user, e.time)
+			continue
+		}
 		s.Apply(&rules.Event{ID: fmt.Sprintf("%s %s %d", e.user, e.typ, e.time), Type: e.typ, User: e.user, Time: e.time, Fields: make([]rules.Value, len(set.Fields))})
 	}
 	return out

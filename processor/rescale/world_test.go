@@ -81,11 +81,13 @@ func (w *world) produce(e event, partitions int32) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	p := home(e.user, partitions)
-	offset := int64(len(w.log[p]))
-	w.log[p] = append(w.log[p], processor.Record{
-		Offset: offset, Timestamp: e.time, Key: []byte(e.user),
-		Value: fmt.Appendf(nil, "%s %s %d", e.user, e.typ, e.time),
-	})
+	rec := processor.Record{Offset: int64(len(w.log[p])), Timestamp: e.time, Key: []byte(e.user)}
+	if e.typ == forget {
+		rec.Headers = []sinks.Header{{Key: processor.ForgetHeader}}
+	} else {
+		rec.Value = fmt.Appendf(nil, "%s %s %d", e.user, e.typ, e.time)
+	}
+	w.log[p] = append(w.log[p], rec)
 }
 
 // grow gives the topic more partitions.
