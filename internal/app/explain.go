@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/nudged/nudged/internal/config"
@@ -89,6 +91,13 @@ func (e *Explain) Run(ctx context.Context) (*story.Account, error) {
 		latest = max(latest, s.clock)
 		states = append(states, s)
 		ask[s.tp.Partition%decisionPartitions] = true
+		moved, err := e.moved(ctx, adm, s.tp)
+		if err != nil {
+			return nil, err
+		}
+		for p := range decisionPartitions {
+			ask[p] = ask[p] || moved
+		}
 	}
 	asOf := e.At
 	switch {
@@ -163,6 +172,53 @@ func (e *Explain) stored(ctx context.Context, store *redis.Store, set *rules.Set
 	return s, nil
 }
 
+// moved says that users have been moved to the partition from others, or may have
+// been: where that cannot be seen. Then what was decided of the user before lies in
+// another partition of the decisions topic, any one if its number has changed, too.
+func (e *Explain) moved(ctx context.Context, adm *kadm.Client, tp processor.TopicPartition) (bool, error) {
+	offsets, err := adm.FetchOffsetsForTopics(ctx, e.Config.Kafka.Group, tp.Topic)
+	if errors.Is(err, kerr.GroupAuthorizationFailed) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("fetch the offsets of group %q: %w", e.Config.Kafka.Group, err)
+	}
+	o, ok := offsets.Lookup(tp.Topic, tp.Partition)
+	if !ok || o.At < 0 {
+		return false, nil
+	}
+	k, err := processor.ParsePosition(o.Metadata)
+	return err != nil || len(k.Recounts) > 0, nil
+}
+
+// decided is a decision, and where and when it was written.
+type decided struct {
+	sinks.Message
+	partition int32
+	offset    int64
+	written   time.Time
+}
+
+// before says that one decision was written before the other.
+func (d *decided) before(of *decided) bool {
+	if d.partition == of.partition {
+		return d.offset < of.offset
+	}
+	return d.written.Before(of.written)
+}
+
+// known leaves out what was decided before the user was forgotten.
+func known(list, orders []decided) []sinks.Message {
+	var out []sinks.Message
+	for i := range list {
+		d := &list[i]
+		if !slices.ContainsFunc(orders, func(o decided) bool { return o.Trigger.Topic == d.Trigger.Topic && d.before(&o) }) {
+			out = append(out, d.Message)
+		}
+	}
+	return out
+}
+
 // decisions looks the user's partitions of the decisions topic through.
 func (e *Explain) decisions(ctx context.Context, cl *kgo.Client, adm *kadm.Client, partitions map[int32]bool) ([]sinks.Message, error) {
 	topic := e.Config.Kafka.Topics.Decisions
@@ -191,7 +247,7 @@ func (e *Explain) decisions(ctx context.Context, cl *kgo.Client, adm *kadm.Clien
 		e.OnTotal(total)
 	}
 	cl.AddConsumePartitions(map[string]map[int32]kgo.Offset{topic: at})
-	var list []sinks.Message
+	var list, orders []decided
 	for len(until) > 0 {
 		fetches := cl.PollFetches(ctx)
 		if ctx.Err() != nil {
@@ -217,18 +273,17 @@ func (e *Explain) decisions(ctx context.Context, cl *kgo.Client, adm *kadm.Clien
 			if r.Attrs.IsControl() || string(r.Key) != e.User || r.Value == nil {
 				continue
 			}
-			var m sinks.Message
-			if err := json.Unmarshal(r.Value, &m); err != nil {
+			d := decided{partition: r.Partition, offset: r.Offset, written: r.Timestamp}
+			if err := json.Unmarshal(r.Value, &d.Message); err != nil {
 				return nil, fmt.Errorf("%s/%d/%d is no decision: %w", topic, r.Partition, r.Offset, err)
 			}
-			if m.Decision == string(rules.Forgotten) {
-				list = slices.DeleteFunc(list, func(of sinks.Message) bool { return of.Trigger.Topic == m.Trigger.Topic })
-				continue
-			}
-			if e.Rule == "" || m.Rule == e.Rule {
-				list = append(list, m)
+			switch {
+			case d.Decision == string(rules.Forgotten):
+				orders = append(orders, d)
+			case e.Rule == "" || d.Rule == e.Rule:
+				list = append(list, d)
 			}
 		}
 	}
-	return list, nil
+	return known(list, orders), nil
 }

@@ -164,6 +164,37 @@ func TestTopicThatHasGrown(t *testing.T) {
 	if dead := w.committed(w.dead); len(dead) > 0 {
 		t.Errorf("%d dead letters, the first one: %s", len(dead), dead[0].Value)
 	}
+	w.requireExplained(config)
+}
+
+// requireExplained asks about a user whose earliest decisions lie in another partition
+// than the later ones, and wants all of them told.
+func (w *world) requireExplained(config string) {
+	w.t.Helper()
+	in := map[string]map[int32]int{} // of each user, by partition
+	for _, r := range w.committed(w.decisions) {
+		user := string(r.Key)
+		if in[user] == nil {
+			in[user] = map[int32]int{}
+		}
+		in[user][r.Partition]++
+	}
+	for user, by := range in {
+		if len(by) < 2 {
+			continue
+		}
+		want := 0
+		for _, n := range by {
+			want += n
+		}
+		var account struct{ Decisions []any }
+		out := outputOf(w.t, program, "explain", "--config", config, "--user", user, "--format", "json")
+		if err := json.Unmarshal(out, &account); err != nil || len(account.Decisions) != want {
+			w.t.Errorf("explain tells %d decisions of user %s, there are %d in %d partitions (%v)", len(account.Decisions), user, want, len(by), err)
+		}
+		return
+	}
+	w.t.Error("nobody was moved between two decisions: that proves nothing")
 }
 
 // The topic grows under a running daemon, on the wall clock: it stops before it takes
