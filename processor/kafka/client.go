@@ -43,23 +43,10 @@ func (c *Config) common(role string) []kgo.Opt {
 		// A transaction that begins right after another ends may be told
 		// CONCURRENT_TRANSACTIONS; the retry waits for a metadata update.
 		kgo.MetadataMinAge(50 * time.Millisecond),
-		kgo.WithLogger(kslog.New(quiet(c.Logger))),
+		kgo.WithLogger(kslog.New(slog.New(told{c.Logger.Handler(), nil}))),
 	}
 	return append(opts, c.Options...)
 }
-
-// quiet lets through what an operator should see of the Kafka client: errors.
-func quiet(l *slog.Logger) *slog.Logger { return slog.New(errorsOnly{l.Handler()}) }
-
-type errorsOnly struct{ slog.Handler }
-
-func (h errorsOnly) Enabled(ctx context.Context, l slog.Level) bool {
-	return l >= slog.LevelError && h.Handler.Enabled(ctx, l)
-}
-
-func (h errorsOnly) WithAttrs(a []slog.Attr) slog.Handler { return errorsOnly{h.Handler.WithAttrs(a)} }
-
-func (h errorsOnly) WithGroup(n string) slog.Handler { return errorsOnly{h.Handler.WithGroup(n)} }
 
 // Topology is what the topics look like.
 type Topology struct {

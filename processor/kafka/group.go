@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/plugin/kslog"
 
 	"github.com/nudged/nudged/processor"
 	"github.com/nudged/nudged/sinks"
@@ -38,7 +40,9 @@ type Group struct {
 	// revocation that its partitions have nothing to do with.
 	revoked bool
 
-	fences []time.Time // when the producer was fenced for no reason of ours; Publish's
+	fences  []time.Time // when the producer was fenced for no reason of ours; Publish's
+	refused refusals    // Publish's
+	said    kept        // by the session's client
 }
 
 // NewGroup returns the membership of a process, not joined yet.
@@ -68,6 +72,7 @@ func (g *Group) Join(parts Partitions) error {
 func (g *Group) join() error {
 	cfg := &g.cfg
 	opts := append(cfg.common("group"),
+		kgo.WithLogger(kslog.New(slog.New(told{cfg.Logger.Handler(), &g.said}))),
 		kgo.ConsumerGroup(cfg.Group),
 		kgo.ConsumeTopics(cfg.Events...),
 		kgo.Balancers(&watchedBalancer{kgo.CooperativeStickyBalancer(), g.keepOnly}),
@@ -231,7 +236,8 @@ func (g *Group) Publish(ctx context.Context, pubs []*processor.Publication) erro
 	if err := session.Begin(); err != nil {
 		return g.settle(ctx, began, fmt.Errorf("begin transaction: %w", err))
 	}
-	if err := g.produce(ctx, session, pubs); err != nil {
+	produced, err := g.produce(ctx, session, pubs)
+	if err != nil {
 		_, aerr := session.End(ctx, kgo.TryAbort)
 		return g.settle(ctx, began, errors.Join(err, aerr))
 	}
@@ -242,12 +248,28 @@ func (g *Group) Publish(ctx context.Context, pubs []*processor.Publication) erro
 	case err != nil:
 		return g.settle(ctx, began, fmt.Errorf("commit transaction: %w", err))
 	case !committed:
-		return g.settle(ctx, began, errRefused)
+		err := g.settle(ctx, began, errRefused)
+		if produced && errors.Is(err, processor.ErrNotPublished) && g.refused.more(time.Now()) {
+			err = g.giveUp(err)
+		}
+		return err
+	}
+	if produced {
+		g.refused = refusals{}
 	}
 	return nil
 }
 
-var errRefused = errors.New("the group is rebalancing, or the broker refused it")
+// giveUp takes a new producer and a new membership after too many refusals.
+func (g *Group) giveUp(cause error) error {
+	n := g.refused.n
+	g.refused = refusals{}
+	g.cfg.Logger.Error("transactions are refused again and again", "times", n, "client", g.said.text())
+	if err := g.renew(cause); err != nil {
+		return err
+	}
+	return cause
+}
 
 // outlive returns a context that ends the given time after ctx does.
 func outlive(ctx context.Context, by time.Duration) (context.Context, context.CancelFunc) {
@@ -270,11 +292,10 @@ func (g *Group) forgetRevocation(ctx context.Context, session *kgo.GroupTransact
 	}
 }
 
-// produce sends the records and waits until the broker has them.
-func (g *Group) produce(ctx context.Context, session *kgo.GroupTransactSession, pubs []*processor.Publication) error {
+// produce sends the records, if there are any, and waits until the broker has them.
+func (g *Group) produce(ctx context.Context, session *kgo.GroupTransactSession, pubs []*processor.Publication) (produced bool, err error) {
 	var mu sync.Mutex
 	var failure error
-	produced := false
 	for _, pub := range pubs {
 		err := pub.EachRecord(func(r *sinks.Record) error {
 			produced = true
@@ -295,18 +316,18 @@ func (g *Group) produce(ctx context.Context, session *kgo.GroupTransactSession, 
 			return nil
 		})
 		if err != nil {
-			return err
+			return produced, err
 		}
 	}
 	if !produced {
-		return nil
+		return false, nil
 	}
 	if err := session.Client().Flush(ctx); err != nil {
-		return err
+		return true, err
 	}
 	mu.Lock()
 	defer mu.Unlock()
-	return failure
+	return true, failure
 }
 
 func toKafka(r *sinks.Record) *kgo.Record {

@@ -2,12 +2,14 @@ package kafka_test
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"log/slog"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/klauspost/compress/s2"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -127,6 +129,75 @@ func TestProducerThatCannotGoOnIsReplaced(t *testing.T) {
 	if err != nil || committed[tp] != 3 {
 		t.Errorf("committed is %v, %v, want 3", committed, err)
 	}
+}
+
+// A member whose transactions with records are refused again and again, for whatever
+// reason, becomes another one. That claims, which have none, pass does not keep it.
+func TestMemberThatIsRefusedForEverIsReplaced(t *testing.T) {
+	j := join(t)
+	if err := j.publish(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	member, records, refused := "", false, 0
+	j.cluster.ControlKey(kmsg.TxnOffsetCommit.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		j.cluster.KeepControl()
+		mu.Lock()
+		defer mu.Unlock()
+		commit := req.(*kmsg.TxnOffsetCommitRequest)
+		if member == "" {
+			member = commit.MemberID
+		}
+		if commit.MemberID != member || !records {
+			return nil, nil, false
+		}
+		refused++
+		resp := req.ResponseKind().(*kmsg.TxnOffsetCommitResponse)
+		resp.Version = req.GetVersion()
+		for _, t := range commit.Topics {
+			told := kmsg.NewTxnOffsetCommitResponseTopic()
+			told.Topic = t.Topic
+			for _, p := range t.Partitions {
+				of := kmsg.NewTxnOffsetCommitResponseTopicPartition()
+				of.Partition, of.ErrorCode = p.Partition, kerr.UnknownServerError.Code
+				told.Partitions = append(told.Partitions, of)
+			}
+			resp.Topics = append(resp.Topics, told)
+		}
+		return resp, nil, true
+	})
+	with := func(has bool) { mu.Lock(); records = has; mu.Unlock() }
+	limit := time.Now().Add(time.Minute)
+	for offset := int64(2); ; offset++ {
+		with(true)
+		err := j.Publish(t.Context(), []*processor.Publication{{Input: tp, Entries: [][]byte{letter()}, Commit: processor.Position{Offset: offset}}})
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, processor.ErrNotPublished) || time.Now().After(limit) {
+			t.Fatalf("refused %d times: %v", refused, err)
+		}
+		with(false)
+		j.parts.wait(t, tp)
+		if err := j.publish(t.Context(), offset); err != nil {
+			t.Fatalf("a claim: %v", err)
+		}
+	}
+	if refused < 2 {
+		t.Errorf("refused %d times: it was given up at once", refused)
+	}
+}
+
+// letter is an outbox entry with a dead letter, as processor's outbox.go says it.
+func letter() []byte {
+	text := func(b []byte, s string) []byte { return append(binary.AppendUvarint(b, uint64(len(s)+1)), s...) }
+	rec := append(text([]byte{2}, "dead"), 0)
+	rec = append(text(text(rec, "key"), "value"), 0)
+	head := append(text(text(nil, "g"), "events"), 0, 1, 1, 0, 1, 0)
+	head = append(text(append(text(head, ""), 0), ""), 0)
+	block := s2.Encode(nil, rec)
+	b := append(binary.AppendUvarint([]byte{2}, uint64(len(head))), head...)
+	return append(binary.AppendUvarint(b, uint64(len(block))), block...)
 }
 
 // A process that is to end does not wait for brokers that do not answer: what has
