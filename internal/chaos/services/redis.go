@@ -132,6 +132,11 @@ func (r *Redis) server(other int) *redisServer {
 // full Redis 7.0 may find that it has damaged its own file: then nobody can help it,
 // the file is thrown away.
 func (s *redisServer) up(ctx context.Context) error {
+	if name, _, err := s.appendOnly(); err == nil { // there is none at first
+		if err := mendAOF(name); err != nil {
+			return err
+		}
+	}
 	err := s.begin(ctx)
 	if !errors.Is(err, errEnded) || !strings.Contains(s.Tail(5), "Bad file format reading the append only file") {
 		return err
