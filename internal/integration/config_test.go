@@ -83,8 +83,8 @@ func TestReportsWhereAFileIsWrong(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct{ name, text, says string }{
 		{"unknown key", "clock: wall\ncomit_interval: 1s\n", `unknown field "comit_interval"`},
-		{"wrong type", "kafka: [1, 2]\n", "[1:"},
-		{"no YAML", "kafka: {group: a\n", "[1:"},
+		{"wrong type", "kafka: [1, 2]\n", "nudged.yaml:1:"},
+		{"no YAML", "kafka: {group: a\n", "nudged.yaml:1:"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
