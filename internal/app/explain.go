@@ -95,8 +95,8 @@ func (e *Explain) Run(ctx context.Context) (*story.Account, error) {
 		if err != nil {
 			return nil, err
 		}
-		for p := range decisionPartitions {
-			ask[p] = ask[p] || moved
+		for p := int32(0); moved && p < decisionPartitions; p++ {
+			ask[p] = true
 		}
 	}
 	asOf := e.At

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/nudged/nudged/internal/config"
@@ -74,6 +75,23 @@ func explained(t *testing.T) config.Config {
 	return cfg
 }
 
+// records counts what a topic holds.
+func records(t *testing.T, cfg config.Config, topic string) int64 {
+	t.Helper()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(config.Strings(cfg.Kafka.Brokers)...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	ends, err := kadm.NewClient(cl).ListEndOffsets(t.Context(), topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := int64(0)
+	ends.Each(func(o kadm.ListedOffset) { n += o.Offset })
+	return n
+}
+
 func TestExplain(t *testing.T) {
 	cfg := explained(t)
 	explain := func(change func(*Explain)) *story.Account {
@@ -105,6 +123,9 @@ func TestExplain(t *testing.T) {
 	}
 	if strings.Contains(now, "other") || total == 0 || int64(read) > total {
 		t.Errorf("%d of %d records read:\n%s", read, total, now)
+	}
+	if all := records(t, cfg, cfg.Kafka.Topics.Decisions); total >= all {
+		t.Errorf("nobody was ever moved, and %d of all %d records are looked through", total, all)
 	}
 
 	then := explain(func(e *Explain) { e.At = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC).UnixMilli() })
