@@ -46,7 +46,7 @@ func (p *Partition) eachTimer(ctx context.Context, b Bucket, f func(TimerEntry) 
 	for from := 0; ; from += timerPage {
 		var entries []TimerEntry
 		err := p.retry(ctx, "load timers", func() (err error) {
-			entries, err = p.cfg.Store.Timers(ctx, p.input, p.fence(), b, from, timerPage)
+			entries, err = p.cfg.Store.Timers(ctx, p.input, p.head.Fence(), b, from, timerPage)
 			return err
 		})
 		if err != nil {

@@ -154,9 +154,6 @@ func (p *Partition) indexArmed(b *Batch) error {
 	return nil
 }
 
-// fence is what the store must hold: what was written last.
-func (p *Partition) fence() Fence { return Fence{p.head.Epoch, p.head.Version} }
-
 // retry repeats a call to the store until there is an answer. The call is
 // repeated as it is: its outcome may be that it was carried out.
 func (p *Partition) retry(ctx context.Context, what string, call func() error) error {

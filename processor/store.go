@@ -73,6 +73,14 @@ type OutboxEntry struct {
 // contents share. The zero Fence stands for whatever it holds.
 type Fence struct{ Epoch, Version int64 }
 
+// Fence names the content that the header belongs to; the zero Fence if there is none.
+func (h *Header) Fence() Fence {
+	if h == nil {
+		return Fence{}
+	}
+	return Fence{h.Epoch, h.Version}
+}
+
 // StateWrite is a user's new state.
 type StateWrite struct {
 	User  string

@@ -296,7 +296,7 @@ func (p *Partition) startFor(ctx context.Context, user string, fired int64) erro
 func (p *Partition) slice(ctx context.Context, n int) (users []string, of int, err error) {
 	var list []StateWrite
 	err = p.retry(ctx, "load a slice of users", func() (err error) {
-		list, of, err = p.cfg.Store.Users(ctx, p.input, p.fence(), n)
+		list, of, err = p.cfg.Store.Users(ctx, p.input, p.head.Fence(), n)
 		return err
 	})
 	if err != nil {

@@ -29,7 +29,7 @@ func (p *Partition) load(ctx context.Context) error {
 	users := slices.Compact(p.missing)
 	var blobs [][]byte
 	err := p.retry(ctx, "load states", func() (err error) {
-		blobs, err = p.cfg.Store.States(ctx, p.input, p.fence(), users)
+		blobs, err = p.cfg.Store.States(ctx, p.input, p.head.Fence(), users)
 		return err
 	})
 	if err != nil {

@@ -117,6 +117,7 @@ func (g *Group) cl() *kgo.Client { return g.now().Client() }
 // Nothing of any partition runs when it returns, until it is assigned again.
 func (g *Group) renew(cause error) error {
 	g.cfg.Logger.Warn("the producer cannot be used any more: the group is left and entered anew", "error", cause.Error())
+	g.refused = refusals{}
 	g.Leave()
 	g.keepOnly(nil) // whatever the session has told on its way out
 	return g.join()
@@ -262,9 +263,7 @@ func (g *Group) Publish(ctx context.Context, pubs []*processor.Publication) erro
 
 // giveUp takes a new producer and a new membership after too many refusals.
 func (g *Group) giveUp(cause error) error {
-	n := g.refused.n
-	g.refused = refusals{}
-	g.cfg.Logger.Error("transactions are refused again and again", "times", n, "client", g.said.text())
+	g.cfg.Logger.Error("transactions are refused again and again", "times", g.refused.n, "client", g.said.text())
 	if err := g.renew(cause); err != nil {
 		return err
 	}

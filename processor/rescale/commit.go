@@ -197,7 +197,7 @@ func (m *move) clean(ctx context.Context, s *side, count int32) (removed int64, 
 func (m *move) cleanBucket(ctx context.Context, s *side, bucket processor.Bucket, count int32) error {
 	var entries []processor.TimerEntry
 	err := try(ctx, "read timers of "+s.input.String(), func() (err error) {
-		entries, err = m.Store.Timers(ctx, s.input, s.fence(), bucket, 0, math.MaxInt32)
+		entries, err = m.Store.Timers(ctx, s.input, s.r.Fence(), bucket, 0, math.MaxInt32)
 		return err
 	})
 	if err != nil {

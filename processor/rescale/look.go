@@ -198,20 +198,12 @@ func (s *side) applied() int64 {
 	return max(s.k.Offset, s.r.Offset)
 }
 
-// fence names what the store holds of the partition, or held when it was looked at.
-func (s *side) fence() processor.Fence {
-	if s.r == nil {
-		return processor.Fence{}
-	}
-	return processor.Fence{Epoch: s.r.Epoch, Version: s.r.Version}
-}
-
 // eachUser reads the users of a partition, slice by slice.
 func (m *move) eachUser(ctx context.Context, s *side, f func([]processor.StateWrite) error) error {
 	for slice, of := 0, 1; slice < of; slice++ {
 		var users []processor.StateWrite
 		err := try(ctx, "read users of "+s.input.String(), func() (err error) {
-			users, of, err = m.Store.Users(ctx, s.input, s.fence(), slice)
+			users, of, err = m.Store.Users(ctx, s.input, s.r.Fence(), slice)
 			return err
 		})
 		if err != nil {

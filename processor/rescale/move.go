@@ -326,7 +326,7 @@ func (m *move) compare(ctx context.Context) (missing int, sum uint64, err error)
 		leaving[to] = users[:0]
 		var states [][]byte
 		err := try(ctx, "read back from "+m.sides[to].input.String(), func() (err error) {
-			states, err = m.Store.States(ctx, m.sides[to].input, m.sides[to].fence(), users)
+			states, err = m.Store.States(ctx, m.sides[to].input, m.sides[to].r.Fence(), users)
 			return err
 		})
 		for i, state := range states {

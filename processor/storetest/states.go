@@ -110,7 +110,7 @@ func testUsers(t *testing.T, s processor.Store) {
 		t.Helper()
 		found := map[string]string{}
 		for n, of := 0, 1; n < of; n++ {
-			users, slices, err := s.Users(t.Context(), input, o.fence(), n)
+			users, slices, err := s.Users(t.Context(), input, o.head.Fence(), n)
 			if err != nil || slices < 1 || n > 0 && slices != of {
 				t.Fatalf("slice %d of %d: %d users, %d slices, %v", n, of, len(users), slices, err)
 			}

@@ -148,9 +148,9 @@ func (o *owner) refused(b *processor.Batch, want error) {
 // blind expects that nothing is read under the owner's fence.
 func (o *owner) blind(want error) {
 	o.t.Helper()
-	_, err1 := o.store.States(o.ctx(), o.tp, o.fence(), []string{"ann"})
-	_, _, err2 := o.store.Users(o.ctx(), o.tp, o.fence(), 0)
-	_, err3 := o.store.Timers(o.ctx(), o.tp, o.fence(), processor.Bucket{Width: processor.FarBucket}, 0, 10)
+	_, err1 := o.store.States(o.ctx(), o.tp, o.head.Fence(), []string{"ann"})
+	_, _, err2 := o.store.Users(o.ctx(), o.tp, o.head.Fence(), 0)
+	_, err3 := o.store.Timers(o.ctx(), o.tp, o.head.Fence(), processor.Bucket{Width: processor.FarBucket}, 0, 10)
 	for call, err := range map[string]error{"States": err1, "Users": err2, "Timers": err3} {
 		if !errors.Is(err, want) {
 			o.t.Fatalf("%s = %v, want %v", call, err, want)
@@ -158,14 +158,9 @@ func (o *owner) blind(want error) {
 	}
 }
 
-// fence names what the store holds after what the owner wrote last.
-func (o *owner) fence() processor.Fence {
-	return processor.Fence{Epoch: o.head.Epoch, Version: o.head.Version}
-}
-
 func (o *owner) states(users ...string) [][]byte {
 	o.t.Helper()
-	got, err := o.store.States(o.ctx(), o.tp, o.fence(), users)
+	got, err := o.store.States(o.ctx(), o.tp, o.head.Fence(), users)
 	if err != nil {
 		o.t.Fatalf("States: %v", err)
 	}
@@ -177,7 +172,7 @@ func (o *owner) states(users ...string) [][]byte {
 
 func (o *owner) timers(b processor.Bucket) []processor.TimerEntry {
 	o.t.Helper()
-	got, err := o.store.Timers(o.ctx(), o.tp, o.fence(), b, 0, 1<<20)
+	got, err := o.store.Timers(o.ctx(), o.tp, o.head.Fence(), b, 0, 1<<20)
 	if err != nil {
 		o.t.Fatalf("Timers: %v", err)
 	}

@@ -48,7 +48,7 @@ func testTimersPages(t *testing.T, s processor.Store) {
 	o.arm(b, true, want[:7]...)
 	page := func(from, n int) []processor.TimerEntry {
 		t.Helper()
-		got, err := s.Timers(o.ctx(), o.tp, o.fence(), b, from, n)
+		got, err := s.Timers(o.ctx(), o.tp, o.head.Fence(), b, from, n)
 		if err != nil {
 			t.Fatalf("Timers: %v", err)
 		}
