@@ -26,10 +26,12 @@ func (s *stage) readAll(ctx context.Context, w *world) (*visible, error) {
 	ctx, cancel := context.WithTimeout(ctx, drainPatience)
 	defer cancel()
 	all := &visible{}
-	ends, err := s.kafka.Admin().ListCommittedOffsets(ctx, w.events, w.sends, w.decisions, w.dead)
-	if err == nil {
-		err = ends.Error()
-	}
+	adm := s.kafka.Admin()
+	var ends kadm.ListedOffsets
+	err := services.Eventually(ctx, drainPatience, func(ctx context.Context) (err error) {
+		ends, err = whole(adm.ListCommittedOffsets(ctx, w.events, w.sends, w.decisions, w.dead))
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("read the topics of %s: %w", w.name, err)
 	}
@@ -78,6 +80,15 @@ func (s *stage) readAll(ctx context.Context, w *world) (*visible, error) {
 	return all, nil
 }
 
+// whole is a list without an error in any partition: a leader that was just elected
+// may not know its end yet (OFFSET_NOT_AVAILABLE).
+func whole(listed kadm.ListedOffsets, err error) (kadm.ListedOffsets, error) {
+	if err == nil {
+		err = listed.Error()
+	}
+	return listed, err
+}
+
 // add takes a record in.
 func (v *visible) add(w *world, r *kgo.Record) error {
 	header := func(name string) string {
@@ -111,11 +122,11 @@ func (v *visible) add(w *world, r *kgo.Record) error {
 func (w *world) closed(ctx context.Context) error {
 	adm := w.stage.kafka.Admin()
 	return services.Eventually(ctx, drainPatience, func(ctx context.Context) error {
-		stable, err := adm.ListCommittedOffsets(ctx, w.sends, w.decisions, w.dead)
+		stable, err := whole(adm.ListCommittedOffsets(ctx, w.sends, w.decisions, w.dead))
 		if err != nil {
 			return err
 		}
-		ends, err := adm.ListEndOffsets(ctx, w.sends, w.decisions, w.dead)
+		ends, err := whole(adm.ListEndOffsets(ctx, w.sends, w.decisions, w.dead))
 		if err != nil {
 			return err
 		}

@@ -202,7 +202,7 @@ func (w *world) check(ctx context.Context) (*verify.Findings, error) {
 // applied says whether the group has committed up to the end of every partition.
 func (w *world) applied(ctx context.Context) error {
 	adm := w.stage.kafka.Admin()
-	ends, err := adm.ListEndOffsets(ctx, w.events)
+	ends, err := whole(adm.ListEndOffsets(ctx, w.events))
 	if err != nil {
 		return err
 	}
@@ -223,16 +223,22 @@ func (w *world) applied(ctx context.Context) error {
 // the input.
 func (w *world) positions(ctx context.Context) (metadata map[int32]string, ends map[int32]int64, err error) {
 	adm := w.stage.kafka.Admin()
-	listed, err := adm.ListEndOffsets(ctx, w.events)
-	if err == nil {
-		err = listed.Error()
-	}
+	var listed kadm.ListedOffsets
+	var committed kadm.OffsetResponses
+	err = services.Eventually(ctx, drainPatience, func(ctx context.Context) (err error) {
+		if listed, err = whole(adm.ListEndOffsets(ctx, w.events)); err != nil {
+			return fmt.Errorf("list the ends of %s: %w", w.events, err)
+		}
+		if committed, err = adm.FetchOffsets(ctx, w.group); err == nil {
+			err = committed.Error()
+		}
+		if err != nil {
+			return fmt.Errorf("fetch the offsets of %s: %w", w.group, err)
+		}
+		return nil
+	})
 	if err != nil {
-		return nil, nil, fmt.Errorf("list the ends of %s: %w", w.events, err)
-	}
-	committed, err := adm.FetchOffsets(ctx, w.group)
-	if err != nil {
-		return nil, nil, fmt.Errorf("fetch the offsets of %s: %w", w.group, err)
+		return nil, nil, err
 	}
 	metadata, ends = map[int32]string{}, map[int32]int64{}
 	listed.Each(func(o kadm.ListedOffset) {
