@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/nudged/nudged/internal/chaos/verify"
 )
@@ -62,6 +63,15 @@ func (r *report) clean() bool {
 	return clean
 }
 
+// longRecovery is how long it may take until all is visible before logs and data of a
+// clean run are kept for whoever wants to know why.
+const longRecovery = time.Minute
+
+// slow says that a world took long to recover.
+func (r *report) slow() bool {
+	return slices.ContainsFunc(r.worlds, func(w worldReport) bool { return w.world.recovered > longRecovery })
+}
+
 // mostProblems is how many problems of a world are printed.
 const mostProblems = 25
 
@@ -74,6 +84,7 @@ func (r *report) print(out io.Writer) {
 		kinds = append(kinds, fmt.Sprintf("%s %d", name, s.faults[name]))
 	}
 	fmt.Fprintf(out, "%d faults: %s\n", r.faults(), strings.Join(kinds, ", "))
+	fmt.Fprintf(out, "services were whole %.1f s after the last fault\n", s.whole.Seconds())
 	fmt.Fprintf(out, "%d orders to die at a step were not reached; %d starts failed for want of a service\n", s.missed, s.exits.Load())
 	if n := s.redis.Damaged(); n > 0 {
 		fmt.Fprintf(out, "Redis found its own file damaged %d times, and began with nothing\n", n)
@@ -86,6 +97,7 @@ func (r *report) print(out io.Writer) {
 			outcomes = append(outcomes, fmt.Sprintf("%s %d", o, f.Outcomes[o]))
 		}
 		fmt.Fprintf(out, "  %s\n", strings.Join(outcomes, ", "))
+		fmt.Fprintf(out, "  all was visible %.1f s after the last fault\n", w.world.recovered.Seconds())
 		if w.world.clock == "wall" {
 			fmt.Fprintf(out, "  lateness, faults included: p50 %d ms, p90 %d ms, p99 %d ms, max %d ms\n",
 				f.Percentile(50), f.Percentile(90), f.Percentile(99), f.Percentile(100))
@@ -103,6 +115,9 @@ func (r *report) print(out io.Writer) {
 	}
 	if r.clean() {
 		fmt.Fprintf(out, "\n0 lost, 0 duplicated\n")
+		if r.slow() {
+			fmt.Fprintf(out, "It took long until all was visible. Logs and data: %s\n", s.dir)
+		}
 		return
 	}
 	fmt.Fprintf(out, "\nNOT CLEAN. Logs and data: %s. Again: make chaos CHAOS=%q\n", s.dir, s.again())

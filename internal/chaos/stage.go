@@ -22,14 +22,16 @@ const drainPatience = 3 * time.Minute
 // stage is the services of a run, with all that happens on them.
 type stage struct {
 	options
-	dir     string
-	proxies *services.Proxies
-	kafka   *services.Kafka
-	redis   *services.Redis
-	worlds  []*world // of this round
-	round   int
-	began   time.Time
-	exits   atomic.Int64 // of processes that could not start
+	dir       string
+	proxies   *services.Proxies
+	kafka     *services.Kafka
+	redis     *services.Redis
+	worlds    []*world // of this round
+	round     int
+	began     time.Time
+	faultless time.Time     // when the faults of this round were over
+	whole     time.Duration // from then on until the services were
+	exits     atomic.Int64  // of processes that could not start
 
 	// rest lets time go by between two faults.
 	rest func(context.Context, time.Duration)
@@ -177,15 +179,22 @@ func (s *stage) run(ctx context.Context) (*report, error) {
 	s.play(playing)
 	acting.Wait()
 	s.say("the faults are over")
+	s.faultless = time.Now()
 	s.fail(s.heal(ctx))
 	if err := s.failure(); err != nil {
 		close(stop)
 		return nil, err
 	}
-	var waits []error
-	for _, w := range s.worlds {
-		waits = append(waits, w.settled(ctx))
+	s.say("services are whole")
+	s.whole = time.Since(s.faultless)
+	waits := make([]error, len(s.worlds))
+	for i, w := range s.worlds {
+		acting.Go(func() {
+			waits[i] = w.settled(ctx)
+			w.recovered = time.Since(s.faultless)
+		})
 	}
+	acting.Wait()
 	s.say("stopping the processes")
 	close(stop)
 	for _, w := range s.worlds {

@@ -31,6 +31,7 @@ type world struct {
 	generator                      *workload.Generator
 	gap                            time.Duration // between two events
 	timeOf                         func(time.Time) int64
+	recovered                      time.Duration // from the end of the faults until all was visible that is owed
 
 	mu       sync.Mutex
 	acked    map[int32]map[int64]int64 // when a record was known to be there, by partition and offset
