@@ -147,9 +147,12 @@ func (t *topicRun) open(ctx context.Context) error {
 // partition has reached its end.
 func (t *topicRun) read(ctx context.Context) error {
 	left := 0
+	ended := map[int32]bool{} // what comes of these is no matter any more
 	for p := range t.ends {
 		if t.starts[p] < t.ends[p] {
 			left++
+		} else {
+			ended[int32(p)] = true
 		}
 	}
 	for left > 0 {
@@ -163,18 +166,23 @@ func (t *topicRun) read(ctx context.Context) error {
 		fetches.EachPartition(func(f kgo.FetchTopicPartition) {
 			p, end := f.Partition, t.ends[f.Partition]
 			records := f.Records
-			if len(records) == 0 || records[0].Offset >= end {
+			if len(records) == 0 || ended[p] {
 				return
 			}
+			// What lies last before the end may be an aborted record, which is not handed
+			// out: then the first that comes lies behind it.
 			before := slices.IndexFunc(records, func(r *kgo.Record) bool { return r.Offset >= end })
 			if before >= 0 {
 				records = records[:before]
 			}
-			t.jobs[int(p)%len(t.jobs)] <- records
-			if t.cfg.OnRead != nil {
-				t.cfg.OnRead(len(records))
+			if len(records) > 0 {
+				t.jobs[int(p)%len(t.jobs)] <- records
+				if t.cfg.OnRead != nil {
+					t.cfg.OnRead(len(records))
+				}
 			}
 			if before >= 0 || records[len(records)-1].Offset == end-1 {
+				ended[p] = true
 				t.cl.PauseFetchPartitions(map[string][]int32{t.cfg.Topic: {p}})
 				left--
 			}
