@@ -126,3 +126,44 @@ func TestTopicsWithoutEvents(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// The last record that is certain was aborted, and its marker lies behind the first
+// record of a transaction that is open: nothing at or below the end is handed out.
+func TestTopicEndsWithAnAbortedRecord(t *testing.T) {
+	opts := topic(t, line(1, "view", "a", jan1, ""), now)
+	begin := func(id string) *kgo.Client {
+		cl, err := kgo.NewClient(append([]kgo.Opt{kgo.TransactionalID(id), kgo.RecordPartitioner(kgo.ManualPartitioner())}, opts...)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(cl.Close)
+		if err := cl.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		r := &kgo.Record{Topic: "empty", Key: []byte("a"), Value: []byte(line(2, "view", "a", jan1, "")), Timestamp: now(0)}
+		if err := cl.ProduceSync(t.Context(), r).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		return cl
+	}
+	aborted, open := begin("aborted"), begin("open")
+	if err := aborted.EndTransaction(t.Context(), kgo.TryAbort); err != nil {
+		t.Fatal(err)
+	}
+	c := Config{Rules: write(t, "r.yaml", testRules), Topic: "empty", Options: opts}
+	c.OnTotal = func(n int64) {
+		if n != 1 {
+			t.Errorf("the topic ends at %d, want 1: this is not the case that is meant", n)
+		}
+		if err := open.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
+			t.Error(err)
+		}
+	}
+	if res := play(t, &c); res.Events != 0 {
+		t.Errorf("%d events, want none: they came after the end", res.Events)
+	}
+	c.OnTotal = nil
+	if res := play(t, &c); res.Events != 1 {
+		t.Errorf("%d events, want the committed one", res.Events)
+	}
+}
