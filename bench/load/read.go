@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -18,13 +19,9 @@ func ReadCommitted(ctx context.Context, brokers []string, topic string, visit fu
 	if err != nil {
 		return err
 	}
-	left := 0 // partitions not yet read to their end
-	for _, end := range ends {
-		if end > 0 {
-			left++
-		}
-	}
-	if left == 0 {
+	// What stays are the partitions not yet read to their end.
+	maps.DeleteFunc(ends, func(_ int32, end int64) bool { return end == 0 })
+	if len(ends) == 0 {
 		return nil
 	}
 	cl, err := kgo.NewClient(
@@ -38,24 +35,26 @@ func ReadCommitted(ctx context.Context, brokers []string, topic string, visit fu
 		return fmt.Errorf("consumer of topic %q: %w", topic, err)
 	}
 	defer cl.Close()
-	for left > 0 {
+	for len(ends) > 0 {
 		fetches := cl.PollFetches(ctx)
 		if ctx.Err() != nil {
-			return fmt.Errorf("topic %q: %d partitions not readable to their end, a transaction may still be open: %w", topic, left, ctx.Err())
+			return fmt.Errorf("topic %q: %d partitions not readable to their end, a transaction may still be open: %w", topic, len(ends), ctx.Err())
 		}
 		for _, e := range fetches.Errors() {
 			return fmt.Errorf("topic %q partition %d: %w", e.Topic, e.Partition, e.Err)
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
-			end := ends[r.Partition]
+			end, reading := ends[r.Partition]
+			if !reading {
+				return
+			}
 			if r.Offset < end && !r.Attrs.IsControl() {
 				visit(r)
 			}
 			// What lies last before the end may be an aborted record, which is not handed
 			// out: its marker, written after the end was asked for, is then what comes.
-			if end > 0 && r.Offset >= end-1 {
-				ends[r.Partition] = 0
-				left--
+			if r.Offset >= end-1 {
+				delete(ends, r.Partition)
 			}
 		})
 	}

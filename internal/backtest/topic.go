@@ -146,16 +146,13 @@ func (t *topicRun) open(ctx context.Context) error {
 // read hands the records out, each partition's to its worker, until every
 // partition has reached its end.
 func (t *topicRun) read(ctx context.Context) error {
-	left := 0
-	ended := map[int32]bool{} // what comes of these is no matter any more
+	reading := map[int32]bool{} // partitions that have not reached their end
 	for p := range t.ends {
 		if t.starts[p] < t.ends[p] {
-			left++
-		} else {
-			ended[int32(p)] = true
+			reading[int32(p)] = true
 		}
 	}
-	for left > 0 {
+	for len(reading) > 0 {
 		fetches := t.cl.PollFetches(ctx)
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -166,7 +163,7 @@ func (t *topicRun) read(ctx context.Context) error {
 		fetches.EachPartition(func(f kgo.FetchTopicPartition) {
 			p, end := f.Partition, t.ends[f.Partition]
 			records := f.Records
-			if len(records) == 0 || ended[p] {
+			if len(records) == 0 || !reading[p] {
 				return
 			}
 			// What lies last before the end may be an aborted record, which is not handed
@@ -182,9 +179,8 @@ func (t *topicRun) read(ctx context.Context) error {
 				}
 			}
 			if before >= 0 || records[len(records)-1].Offset == end-1 {
-				ended[p] = true
+				delete(reading, p)
 				t.cl.PauseFetchPartitions(map[string][]int32{t.cfg.Topic: {p}})
-				left--
 			}
 		})
 	}

@@ -48,8 +48,7 @@ func TestNothingIsLostOrRepeated(t *testing.T) {
 	}
 	var said bytes.Buffer
 	s, err := open(t.Context(), o, &said)
-	slow := false
-	defer func() { s.close(slow || t.Failed()) }()
+	defer func() { s.close(t.Failed()) }()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +62,6 @@ func TestNothingIsLostOrRepeated(t *testing.T) {
 		var text bytes.Buffer
 		r.print(&text)
 		t.Log(text.String())
-		slow = slow || r.slow()
 		if !r.clean() {
 			t.Fatalf("seed %d is not clean. What happened:\n%s", seed, &said)
 		}

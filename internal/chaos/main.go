@@ -114,10 +114,7 @@ func build(ctx context.Context, root, program string) error {
 // runOnce plays one run and prints its report.
 func runOnce(ctx context.Context, o options, out io.Writer) (clean bool, err error) {
 	s, err := open(ctx, o, out)
-	slow := false
-	defer func() {
-		s.close(o.keep || slow || err != nil && !errors.Is(err, context.Canceled) || err == nil && !clean)
-	}()
+	defer func() { s.close(err != nil && !errors.Is(err, context.Canceled) || err == nil && !clean) }()
 	if err != nil {
 		return false, err
 	}
@@ -126,6 +123,5 @@ func runOnce(ctx context.Context, o options, out io.Writer) (clean bool, err err
 		return false, fmt.Errorf("the run with seed %d could not be carried out: %w; its logs: %s", o.seed, err, s.logs())
 	}
 	r.print(out)
-	slow = r.slow()
 	return r.clean(), nil
 }

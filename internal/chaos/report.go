@@ -43,6 +43,7 @@ func (s *stage) judge(ctx context.Context, wait error) (*report, error) {
 		}
 		r.worlds = append(r.worlds, worldReport{w, f})
 	}
+	s.keep = s.keep || r.slow()
 	return r, nil
 }
 

@@ -82,7 +82,7 @@ func open(ctx context.Context, o options, out io.Writer) (*stage, error) {
 	return s, nil
 }
 
-// close ends all that runs. keep leaves the folder.
+// close ends all that runs. keep leaves the folder, as does the option of this name.
 func (s *stage) close(keep bool) {
 	for _, w := range s.worlds {
 		for _, d := range append(w.daemons, w.third) {
@@ -96,7 +96,7 @@ func (s *stage) close(keep bool) {
 	if s.redis != nil {
 		s.redis.Close()
 	}
-	if !keep && s.dir != "" {
+	if !keep && !s.keep && s.dir != "" {
 		if err := os.RemoveAll(s.dir); err != nil {
 			s.say("remove %s: %v", s.dir, err)
 		}
